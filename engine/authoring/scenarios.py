@@ -1,0 +1,357 @@
+"""Scenario tests: whole conversations, told in `NAME.test.yaml`, played through the pure core.
+
+A step moves time, may bring a reply or an event before anything else of that instant, and may look at what came of
+it once everything planned for the instant has happened. The first difference ends a scenario and is reported with
+its place, both sides and what had happened until then. The report also says which stages and edges no scenario
+reached. Nothing here waits, sends or needs a database; thousands of steps take a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import NAMESPACE_URL, uuid5
+
+from engine.authoring.files import load_campaign_type
+from engine.authoring.playback import Done, Playback
+from engine.authoring.scenario_file import (
+    AssignedSpec,
+    ExpectSpec,
+    Scenario,
+    SentSpec,
+    StepSpec,
+    instant_in,
+    prepare,
+    read_scenarios,
+    shown_at,
+)
+from engine.core.compiled import CompiledType, Row
+from engine.core.errors import CampaignError
+from engine.core.model import Event, new_conversation
+from engine.core.yaml_source import Document, Loc
+
+_LONGEST_TIMELINE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a scenario expected and what it got, at a place of its file."""
+
+    file: str
+    line: int
+    column: int
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioReport:
+    """How one scenario went: the first `difference`, or None, and the `timeline` up to it."""
+
+    name: str
+    difference: Difference | None
+    timeline: tuple[str, ...]
+    stages: frozenset[str]
+    edges: frozenset[str]
+
+    @property
+    def passed(self) -> bool:
+        return self.difference is None
+
+    def render(self) -> str:
+        """The scenario as a person reads it: one line when it passed, the whole story when it did not."""
+        if self.difference is None:
+            return f"passed  {self.name}"
+        it = self.difference
+        lines = [f"FAILED  {self.name}", f"  {it.file}:{it.line}:{it.column}"]
+        lines += [f"    expected {it.expected}", f"    got      {it.got}", "  what happened until then:"]
+        return "\n".join(lines + [f"    {line}" for line in self.timeline])
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many of the `total` were reached, and which were not."""
+
+    total: int
+    missing: tuple[str, ...]
+
+    @property
+    def covered(self) -> int:
+        return self.total - len(self.missing)
+
+    def __str__(self) -> str:
+        return f"{self.covered} of {self.total}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How all scenarios of a file went, and how much of the campaign type they reached."""
+
+    file: str
+    campaign_type: str
+    results: tuple[ScenarioReport, ...]
+    stages: Coverage
+    edges: Coverage
+
+    @property
+    def passed(self) -> int:
+        return sum(result.passed for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        return len(self.results) - self.passed
+
+    def render(self) -> str:
+        """The report as text, one scenario after the other, then the figures."""
+        lines = [result.render() for result in self.results]
+        lines.append(f"{self.file}: {self.passed} passed, {self.failed} failed")
+        lines.append(f"coverage of {self.campaign_type}: stages {self.stages}, edges {self.edges}")
+        lines += [f"  not reached: {name}" for name in (*self.stages.missing, *self.edges.missing)]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as the JSON output of `campaign types test` gives it."""
+        return {
+            "file": self.file,
+            "campaign_type": self.campaign_type,
+            "passed": self.passed,
+            "failed": self.failed,
+            "scenarios": [_result_as_dict(result) for result in self.results],
+            "coverage": {
+                name: {"covered": each.covered, "total": each.total, "missing": list(each.missing)}
+                for name, each in (("stages", self.stages), ("edges", self.edges))
+            },
+        }
+
+
+def run_scenarios(test_path: str | Path) -> Report:
+    """The report of every scenario in a file.
+
+    Its `campaign_type` is a name, for NAME.yaml beside the file, or a path from the file's folder.
+    Raises SpecError when the file or the campaign type has problems, CampaignError when one cannot be read.
+    """
+    path = Path(test_path)
+    file = read_scenarios(_read_text(path), str(path))
+    name = file.spec.campaign_type
+    compiled = load_campaign_type(path.parent / (name if _is_path(name) else f"{name}.yaml"))
+    results = tuple(run_scenario(scenario, compiled, file.document) for scenario in prepare(file, compiled))
+    return Report(
+        str(path),
+        compiled.name,
+        results,
+        _coverage(compiled.stages, (result.stages for result in results)),
+        _coverage((edge.key for edge in compiled.edges), (result.edges for result in results)),
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CampaignError(f"{str(path)!r} is not UTF-8 text", hint="Save the file as UTF-8.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CampaignError(f"cannot read {str(path)!r}: {reason}", hint="Check its name and permissions.") from error
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or name.endswith((".yaml", ".yml"))
+
+
+def _coverage(names: Iterable[str], reached: Iterable[frozenset[str]]) -> Coverage:
+    every = tuple(names)
+    seen: set[str] = set().union(*reached)
+    return Coverage(len(every), tuple(name for name in every if name not in seen))
+
+
+def run_scenario(scenario: Scenario, compiled: CompiledType, document: Document) -> ScenarioReport:
+    """How one prepared scenario goes, up to its first difference."""
+    run = _Run(scenario, compiled)
+    difference = None
+    for index, (step, moment) in enumerate(zip(scenario.spec.steps, scenario.moments, strict=True)):
+        found = run.step(step, moment)
+        if found is not None:
+            line, column = document.position((*scenario.loc, "steps", index, "expect", *found.loc))
+            difference = Difference(document.file, line, column, found.expected, found.got)
+            break
+    timeline = _timeline(run.playback.log) if difference else ()
+    reached = frozenset(run.playback.stages), frozenset(run.edges)
+    return ScenarioReport(scenario.spec.name, difference, timeline, *reached)
+
+
+class _Found(NamedTuple):
+    loc: Loc
+    expected: str
+    got: str
+
+
+class _Run:
+    """One scenario under way. `sent_seen` and `assigned_seen` are how much earlier expectations accounted for."""
+
+    def __init__(self, scenario: Scenario, compiled: CompiledType) -> None:
+        self.scenario, self.unseen = scenario, compiled
+        self.zone = scenario.spec.recipient.timezone
+        self.edges: set[str] = set()
+        self.sent_seen = self.assigned_seen = 0
+        conversation = new_conversation(
+            uuid5(NAMESPACE_URL, scenario.spec.name),
+            scenario.start,
+            zone=self.zone,
+            locale=scenario.spec.recipient.locale,
+            facts=scenario.facts,
+            splits=scenario.spec.splits,
+        )
+        self.playback = Playback(_recording(compiled, self.edges), conversation, scenario.start)
+
+    def step(self, step: StepSpec, moment: datetime) -> _Found | None:
+        play = self.playback
+        play.run(moment, through=False)
+        if step.reply is not None:
+            play.receive(Event("response", moment, text=step.reply), self.unseen)
+        elif step.event is not None:
+            play.receive(Event("event", moment, name=step.event), self.unseen)
+        play.run(moment)
+        return self.differs(step.expect) if step.expect is not None else None
+
+    def differs(self, expect: ExpectSpec) -> _Found | None:
+        """The first difference in what `expect` says, in the order of `_LOOKS`."""
+        written = expect.model_fields_set
+        for key, look in _LOOKS.items():
+            if key in written and (found := look(self, expect)) is not None:
+                return found._replace(loc=(key, *found.loc))
+        if "sent" in written:
+            self.sent_seen = len(self.playback.sent)
+        if "assigned" in written:
+            self.assigned_seen = len(self.playback.assigned)
+        return None
+
+    def stage(self, expect: ExpectSpec) -> _Found | None:
+        return _unequal("stage", expect.stage, self.playback.conversation.stage)
+
+    def exit(self, expect: ExpectSpec) -> _Found | None:
+        name = self.playback.conversation.stage
+        outcome = self.unseen.stages[name].outcome if name else None
+        if expect.exit is not None and outcome is not None and expect.exit in (outcome, name):
+            return None
+        got = f"{outcome} ({name})" if outcome else f"none; the stage is {name}"
+        return None if expect.exit == outcome else _Found((), f"exit {expect.exit or 'none'}", got)
+
+    def sent(self, expect: ExpectSpec) -> _Found | None:
+        wanted = [(each.message, self._instant(each)) for each in expect.sent]
+        return _unlike("sent", wanted, self.playback.sent[self.sent_seen :])
+
+    def assigned(self, expect: ExpectSpec) -> _Found | None:
+        wanted = [(each.to, self._instant(each)) for each in expect.assigned]
+        return _unlike("assigned", wanted, self.playback.assigned[self.assigned_seen :])
+
+    def not_sent(self, expect: ExpectSpec) -> _Found | None:
+        for index, message in enumerate(expect.not_sent):
+            for done in self.playback.sent[self.sent_seen :]:
+                if done.name == message:
+                    return _Found((index,), f"no {message}", f"{message} at {shown_at(done.at)}")
+        return None
+
+    def context(self, expect: ExpectSpec) -> _Found | None:
+        it = self.playback.conversation
+        for name, wanted in expect.context.items():
+            got = it.facts.get(name) if name in self.unseen.spec.facts else it.captured.get(name)
+            if not _same(wanted, got):
+                return _Found((name,), f"{name} {_shown(wanted)}", _shown(got))
+        return None
+
+    def next_due(self, expect: ExpectSpec) -> _Found | None:
+        wanted = instant_in(expect.next_due, self.zone) if expect.next_due else None
+        return _unequal("next due", shown_at(wanted), shown_at(self.playback.next_due))
+
+    def nothing_until(self, expect: ExpectSpec) -> _Found | None:
+        """Play on alone for a while: the first step or message before the instant is the difference."""
+        if expect.nothing_until is None:
+            return None
+        until = instant_in(expect.nothing_until, self.zone)
+        for done in self.playback.look_ahead(self.unseen, until):
+            return _Found((), f"nothing until {shown_at(until)}", f"{done.name} at {shown_at(done.at)}")
+        return None
+
+    def _instant(self, spec: SentSpec | AssignedSpec) -> datetime | None:
+        return instant_in(spec.at, self.zone) if spec.at is not None else None
+
+
+_LOOKS: dict[str, Callable[[_Run, ExpectSpec], _Found | None]] = {
+    "stage": _Run.stage,
+    "exit": _Run.exit,
+    "not_sent": _Run.not_sent,
+    "sent": _Run.sent,
+    "assigned": _Run.assigned,
+    "context": _Run.context,
+    "next_due": _Run.next_due,
+    "nothing_until": _Run.nothing_until,
+}
+
+
+def _recording(compiled: CompiledType, edges: set[str]) -> CompiledType:
+    """The same campaign type, noting the key of every edge it takes; a stay that does nothing leaves no other trace."""
+
+    def trigger(name: str, row: Row) -> bool:
+        taken = compiled.trigger(name, row)
+        if taken and row.edge is not None:
+            edges.add(row.edge.key)
+        return taken
+
+    return compiled._replace(trigger=trigger)
+
+
+def _timeline(log: list[Done]) -> tuple[str, ...]:
+    """What happened, at most the last few lines of it."""
+    lines = [f"{shown_at(done.at)}  {done.name}" for done in log[-_LONGEST_TIMELINE:]]
+    left_out = len(log) - len(lines)
+    return (f"({left_out} earlier)", *lines) if left_out else tuple(lines)
+
+
+def _unequal(what: str, expected: str | None, got: str | None) -> _Found | None:
+    return None if expected == got else _Found((), f"{what} {expected or 'none'}", got or "none")
+
+
+def _unlike(what: str, wanted: list[tuple[str, datetime | None]], got: list[Done]) -> _Found | None:
+    """The first place where two sequences differ, shown with both in full."""
+    if len(wanted) == len(got) and all(
+        name == done.name and at in (None, done.at) for (name, at), done in zip(wanted, got, strict=True)
+    ):
+        return None
+    same = 0
+    for (name, at), done in zip(wanted, got, strict=False):
+        if name != done.name or at not in (None, done.at):
+            break
+        same += 1
+    loc: Loc = (same,) if same < len(wanted) else ()
+    return _Found(loc, f"{what} {_listed(wanted)}", _listed(got))
+
+
+def _listed(entries: Iterable[tuple[str, datetime | None]]) -> str:
+    shown = [name if at is None else f"{name} at {shown_at(at)}" for name, at in entries]
+    return ", ".join(shown) or "nothing"
+
+
+def _same(wanted: Any, got: Any) -> bool:
+    """Whether a value as the file writes it is the value the conversation has."""
+    if isinstance(wanted, bool) or isinstance(got, bool) or wanted is None or got is None:
+        return wanted is got
+    if isinstance(got, int | Decimal):
+        return isinstance(wanted, int | float) and Decimal(str(wanted)) == got
+    return str(wanted) == (got.isoformat() if isinstance(got, date) else got)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "missing"
+    return str(value) if isinstance(value, Decimal | date) else repr(value)
+
+
+def _result_as_dict(result: ScenarioReport) -> dict[str, Any]:
+    it = result.difference
+    place = None if it is None else {"file": it.file, "line": it.line, "column": it.column}
+    difference = None if it is None else {**(place or {}), "expected": it.expected, "got": it.got}
+    return {"name": result.name, "passed": result.passed, "difference": difference, "timeline": list(result.timeline)}

@@ -1,0 +1,318 @@
+"""From a spec to one `transitions` Machine that all conversations of a campaign type version share.
+
+The guards of the YAML *are* the Machine's conditions, so there is one interpreter of a campaign type, not two.
+The Machine has a state for every stage and exit and `(new)`; its triggers are
+
+    begin            from (new) to the start stage
+    always           the `always` edges, from every stage and from (new)
+    opt_out          those of them that lead to a `stopped` exit, from everywhere, exits too
+    respond          the stage's `on_response`
+    event:NAME       the stage's `on_event` of that name
+    timer0, follow0, escalate0 …, end, split
+
+`go: stay`, follow-ups and escalations are internal transitions. Bounds (`visits`, `at_most`) and shares are further
+conditions. A stage with `visits` gives every edge into it a second transition, to the stage's `then`. Due instants
+and actions stay outside: `decide` knows those. What the Machine moves is a `Row`, handed to the trigger each time;
+no model is ever registered, since that would cost four times as much and never be freed.
+
+`_Guarded` is a transition without the callbacks nobody uses here: conditions, then the edge is noted, then the
+state is set. It halves the cost of a trigger. No YAML string ever reaches `transitions`, which would import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from hashlib import blake2b
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any
+
+from transitions import Machine, Transition
+
+from engine.core.compiled import (
+    NEW,
+    Action,
+    Assign,
+    CompiledType,
+    Edge,
+    Escalation,
+    FollowUp,
+    Guard,
+    Row,
+    Send,
+    Set,
+    Stage,
+    Timer,
+)
+from engine.core.expressions import compile_guard, parse_expression
+from engine.core.facts import parse_fact
+from engine.core.model import Verdict
+from engine.core.responses import compile_responses
+from engine.core.spec import (
+    STAY,
+    AssignSpec,
+    CampaignTypeSpec,
+    EdgeSpec,
+    ExitSpec,
+    FactType,
+    SendSpec,
+    SplitSpec,
+    StageSpec,
+)
+from engine.core.spec import Action as ActionSpec
+
+Condition = Callable[[Any], bool]
+_COUNTERS = ("responses", "responses_total", "follow_ups_sent")
+
+
+class _Guarded(Transition):
+    def execute(self, event_data: Any) -> bool:
+        row: Any = event_data.model
+        for condition in self.conditions:
+            check: Any = condition.func
+            if not check(event_data):
+                return False
+        for note in self.before:
+            noted: Any = note
+            noted(event_data)
+        if self.dest is not None:
+            row.state = self.dest
+        return True
+
+
+class _Machine(Machine):
+    transition_cls = _Guarded
+
+
+def compile_campaign_type(spec: CampaignTypeSpec, delay_factor: float = 1.0) -> CompiledType:
+    """The runnable form of a checked spec; every delay is multiplied by `delay_factor`."""
+    builder = _Builder(spec, delay_factor)
+    stages = {name: builder.stage(name, stage) for name, stage in spec.stages.items()}
+    stages |= {name: builder.exit(name, exit) for name, exit in spec.exits.items()}
+    builder.always()
+    if spec.ends_within:
+        builder.edges.append(Edge("ends_within", "", spec.ends_within.then))
+    ends_within = spec.ends_within.at_most.scaled(delay_factor) if spec.ends_within else None
+    return CompiledType(
+        spec=spec,
+        stages=stages,
+        edges=tuple(builder.edges),
+        ends_within=ends_within,
+        read=compile_responses(spec.responses),
+        trigger=partial(_trigger, builder.machine.events),
+        probe=partial(_probe, builder.machine.events),
+    )
+
+
+def _trigger(events: Mapping[str, Any], name: str, row: Row) -> bool:
+    event = events.get(name)
+    return event is not None and row.state in event.transitions and bool(event.trigger(row))
+
+
+def _probe(events: Mapping[str, Any], name: str, row: Row) -> list[tuple[Edge, bool]]:
+    event = events.get(name)
+    found: list[tuple[Edge, bool]] = []
+    asked = SimpleNamespace(model=row)
+    for transition in event.transitions.get(row.state, ()) if event is not None else ():
+        verdicts = [condition.func(asked) for condition in transition.conditions]
+        for note in transition.before:
+            note(asked)
+        assert row.edge is not None
+        found.append((row.edge, all(verdicts)))
+    return found
+
+
+class _Builder:
+    """Fills the Machine, edge by edge, in the order of the YAML."""
+
+    def __init__(self, spec: CampaignTypeSpec, delay_factor: float) -> None:
+        self.spec = spec
+        self.delay_factor = delay_factor
+        self.edges: list[Edge] = []
+        states = [NEW, *spec.stages, *spec.exits]
+        self.machine = _Machine(
+            model=None, states=states, initial=NEW, auto_transitions=False, send_event=True, queued=False
+        )
+        self._add("begin", Edge("start", NEW, spec.start), [])
+
+    def stage(self, name: str, spec: StageSpec) -> Stage:
+        place = f"stages.{name}"
+        self._edges("respond", f"{place}.on_response", name, spec.on_response)
+        for event, edges in spec.on_event.items():
+            self._edges(f"event:{event}", f"{place}.on_event.{event}", name, edges)
+        self._split(f"{place}.split", name, spec.split)
+        timers = self._timers(f"{place}.timers", name, spec)
+        if self.spec.ends_within and not spec.split:
+            self._add("end", Edge("ends_within", name, self.spec.ends_within.then), [])
+        return Stage(
+            name,
+            on_enter=self._actions(spec.on_enter),
+            min_stay=spec.min_stay.scaled(self.delay_factor) if spec.min_stay else None,
+            timers=timers,
+            follow_ups=self._follow_ups(f"{place}.follow_ups", name, spec),
+            escalations=self._escalations(f"{place}.escalate", name, spec),
+            splits=bool(spec.split),
+        )
+
+    def exit(self, name: str, spec: ExitSpec) -> Stage:
+        return Stage(name, on_enter=self._actions(spec.on_enter), outcome=spec.outcome)
+
+    def always(self) -> None:
+        """The `always` edges, from every place; an edge is passed over in its own target stage."""
+        for index, spec in enumerate(self.spec.always):
+            key = f"always[{index}]"
+            edge = self._edge(key, "", spec)
+            conditions = self._conditions(edge, spec)
+            stops = spec.target in self.spec.exits and self.spec.exits[spec.target].outcome == "stopped"
+            for source in (NEW, *self.spec.stages):
+                self._add("always", edge._replace(source=source), conditions)
+                if stops:
+                    self._add("opt_out", edge._replace(source=source), conditions)
+            for source in self.spec.exits if stops else ():
+                self._add("opt_out", edge._replace(source=source, target=None), conditions)
+            self.edges.append(edge)
+
+    def _edges(self, trigger: str, place: str, source: str, specs: Iterable[EdgeSpec]) -> None:
+        for index, spec in enumerate(specs):
+            edge = self._edge(f"{place}[{index}]", source, spec)
+            self._add(trigger, edge, self._conditions(edge, spec))
+            self.edges.append(edge)
+
+    def _split(self, place: str, source: str, specs: Iterable[SplitSpec]) -> None:
+        low = 0.0
+        for index, spec in enumerate(specs):
+            edge = self._edge(f"{place}[{index}]", source, spec)
+            conditions = self._conditions(edge, spec)
+            if spec.portion is not None:
+                high = low + float(spec.portion)
+                conditions.append(partial(_in_share, edge.target, low, high))
+                low = high
+            self._add("split", edge, conditions)
+            self.edges.append(edge)
+
+    def _timers(self, place: str, source: str, spec: StageSpec) -> tuple[Timer, ...]:
+        timers = []
+        for index, timer in enumerate(spec.timers):
+            edge = self._edge(f"{place}[{index}]", source, timer)
+            self._add(f"timer{index}", edge, self._conditions(edge, timer))
+            self.edges.append(edge)
+            timers.append(Timer(timer.after.scaled(self.delay_factor), edge))
+        return tuple(timers)
+
+    def _follow_ups(self, place: str, source: str, spec: StageSpec) -> tuple[FollowUp, ...]:
+        flat: list[FollowUp] = []
+        for index, follow_up in enumerate(spec.follow_ups):
+            edge = Edge(f"{place}[{index}]", source, when=follow_up.when or "")
+            guard = self._guard(edge.when)
+            conditions = [] if guard is None else [_guarded(edge, *guard)]
+            for _ in range(follow_up.times):
+                self._add(f"follow{len(flat)}", edge, conditions)
+                flat.append(FollowUp(follow_up.after.scaled(self.delay_factor), follow_up.send, edge))
+            self.edges.append(edge)
+        return tuple(flat)
+
+    def _escalations(self, place: str, source: str, spec: StageSpec) -> tuple[Escalation, ...]:
+        escalations = []
+        for index, escalation in enumerate(spec.escalate):
+            edge = Edge(f"{place}[{index}]", source)
+            self._add(f"escalate{index}", edge, [])
+            self.edges.append(edge)
+            after = escalation.after.scaled(self.delay_factor)
+            escalations.append(Escalation(after, escalation.to, escalation.priority, edge))
+        return tuple(escalations)
+
+    def _edge(self, key: str, source: str, spec: EdgeSpec) -> Edge:
+        target = None if spec.target == STAY else spec.target
+        return Edge(key, source, target, self._actions(spec.do), spec.when or "", spec.at_most or 0)
+
+    def _conditions(self, edge: Edge, spec: EdgeSpec) -> list[Condition]:
+        guard = self._guard(spec.when)
+        conditions = [] if guard is None else [_guarded(edge, *guard)]
+        if edge.at_most:
+            conditions.append(partial(_has_uses_left, edge.key, edge.at_most))
+        return conditions
+
+    def _add(self, trigger: str, edge: Edge, conditions: list[Condition]) -> None:
+        """The transition of an edge and, where its target's visits are bounded, the ones to the `then` of each."""
+        note = partial(_note, edge)
+        target, seen = edge.target, {edge.target}
+        while target in self.spec.stages and (visits := self.spec.stages[target].visits) and visits.then not in seen:
+            if not (edge.key.startswith("always") and target == edge.source):
+                bounded: list[Any] = [*conditions, partial(_has_visits_left, target, visits.at_most)]
+                self.machine.add_transition(trigger, edge.source, target, conditions=bounded, before=note)
+            target = visits.then
+            seen.add(target)
+        if edge.target is None or not (edge.key.startswith("always") and target == edge.source):
+            self.machine.add_transition(trigger, edge.source, target, conditions=list[Any](conditions), before=note)
+
+    def _actions(self, specs: Iterable[ActionSpec]) -> tuple[Action, ...]:
+        actions: list[Action] = []
+        for spec in specs:
+            if isinstance(spec, SendSpec):
+                after = spec.after.scaled(self.delay_factor) if spec.after else None
+                guard = self._guard(spec.when)
+                actions.append(Send(spec.send, after, guard and guard[0]))
+            elif isinstance(spec, AssignSpec):
+                actions.append(Assign(spec.assign.to, spec.assign.priority))
+            else:
+                actions += [self._set(fact, value) for fact, value in spec.set.items()]
+        return tuple(actions)
+
+    def _set(self, fact: str, value: Any) -> Set:
+        if isinstance(value, str) and value in self.spec.responses:
+            return Set(fact, None, value)
+        kind: FactType = self.spec.facts[fact]
+        return Set(fact, parse_fact(kind, str(value).lower() if isinstance(value, bool) else str(value)))
+
+    def _guard(self, when: str | None) -> tuple[Guard, tuple[tuple[str, Callable[[Row], Any]], ...]] | None:
+        """The guard that `when` says and, for the trace, how to read each of its names; None when there is none."""
+        if not when:
+            return None
+        expression = parse_expression(when)
+        reads = tuple((name, self._getter(name)) for name in sorted(expression.names))
+        return compile_guard(expression, self._getter), reads
+
+    def _getter(self, name: str) -> Callable[[Row], Any]:
+        if name in self.spec.responses:
+            return lambda row: row.said.get(name)
+        if name in self.spec.facts:
+            return lambda row: row.facts.get(name)
+        if name == "visits":
+            return lambda row: row.visits.get(row.state, 0)
+        return attrgetter(name)
+
+
+def _guarded(edge: Edge, guard: Guard, reads: tuple[tuple[str, Callable[[Row], Any]], ...]) -> Condition:
+    """The guard as a condition that leaves its inputs and verdict in the trace."""
+    key = edge.key
+
+    def condition(event_data: Any) -> bool:
+        row: Row = event_data.model
+        passed = guard(row)
+        row.trace.append(Verdict(key, {name: read(row) for name, read in reads}, passed))
+        return passed is True
+
+    return condition
+
+
+def _note(edge: Edge, event_data: Any) -> None:
+    event_data.model.edge = edge
+
+
+def _has_uses_left(key: str, at_most: int, event_data: Any) -> bool:
+    return bool(event_data.model.used.get(key, 0) < at_most)
+
+
+def _has_visits_left(stage: str, at_most: int, event_data: Any) -> bool:
+    return bool(event_data.model.visits.get(stage, 0) < at_most)
+
+
+def _in_share(target: str | None, low: float, high: float, event_data: Any) -> bool:
+    """Whether the conversation falls in this share: a stable hash of its id, the stage and the visit."""
+    row: Row = event_data.model
+    if row.state in row.splits:
+        return row.splits[row.state] == target
+    seed = row.id.bytes + f"{row.state}\0{row.visits.get(row.state, 0)}".encode()
+    drawn = int.from_bytes(blake2b(seed, digest_size=8).digest(), "big") / 2**64
+    return low <= drawn < high

@@ -1,0 +1,141 @@
+"""A pool of connections to one PostgreSQL, and what its errors mean to us.
+
+`Database.transaction` is the one place where transactions begin and end. Whatever the driver raises inside comes
+out as a `RepositoryError` that says whether trying again makes sense, and never holds SQL or the values of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg.types.json import set_json_loads
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from engine.core.errors import RepositoryError
+
+_RETRYABLE = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03")
+_PLAIN = ("08", "25", "28", "3D", "3F", "42501", "53", "57")  # classes whose message names no rows and no SQL
+
+
+class Database:
+    """The pool. `embedded` tells that it is the server this package started itself."""
+
+    def __init__(self, url: str, *, embedded: bool = False, pool_size: int = 4, statement_timeout: float = 60) -> None:
+        self.url = parse_url(url)
+        self.embedded = embedded
+        milliseconds = int(statement_timeout * 1000)
+        options = (
+            f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
+        )
+        self._engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            pool_pre_ping=True,
+            json_deserializer=orjson.loads,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            connect_args={"options": options, "connect_timeout": 10, "application_name": "campaign-engine"},
+        )
+        event.listen(self._engine.sync_engine, "connect", _prepare)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction that commits at the end and rolls back on any error."""
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (DBAPIError, psycopg.Error, OSError) as error:
+            raise translate(error, self.url) from error
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for several transactions, each `async with connection.begin()`; any error throws it away.
+
+        For work on a temporary table, which lives as long as its connection.
+        """
+        try:
+            async with self._engine.connect() as connection:
+                try:
+                    yield connection
+                except BaseException:
+                    await connection.invalidate()
+                    raise
+        except (DBAPIError, psycopg.Error, OSError) as error:
+            raise translate(error, self.url) from error
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    set_json_loads(orjson.loads, connection.driver_connection)
+
+
+def parse_url(text_url: str) -> URL:
+    """The URL for our driver. Raises RepositoryError when it is no PostgreSQL URL; never shows the password."""
+    try:
+        url = make_url(text_url)
+    except ArgumentError as error:
+        raise RepositoryError(
+            "DATABASE_URL is not a database URL", hint="Expected postgresql://user:password@host:5432/name."
+        ) from error
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise RepositoryError(
+            f"expected a PostgreSQL database, got {url.get_backend_name()}",
+            hint="Set DATABASE_URL to postgresql://user:password@host:5432/name, or unset it for the embedded server.",
+        )
+    return url.set(drivername="postgresql+psycopg")
+
+
+async def find_time(connection: AsyncConnection) -> datetime:
+    """The database server's present instant."""
+    found: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return found.astimezone(UTC)
+
+
+async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """The psycopg connection beneath, for the few statements where the layer between costs; same transaction."""
+    raw = await connection.get_raw_connection()
+    driver: psycopg.AsyncConnection[Any] = raw.driver_connection  # type: ignore[assignment]
+    return driver
+
+
+def translate(error: BaseException, url: URL | None = None) -> RepositoryError:
+    """What a driver's error means: which SQLSTATE, whether to retry, what to do. Holds no SQL and no row values."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(cause, "sqlstate", None) or ""
+    where = f"{url.host or url.query.get('host', 'local socket')}/{url.database}" if url is not None else "the database"
+    if not sqlstate and isinstance(cause, psycopg.OperationalError | OSError | InterfaceError):
+        return RepositoryError(
+            f"cannot reach the database at {where}",
+            hint="Check that PostgreSQL runs and that DATABASE_URL is right; nothing was lost, so try again.",
+            sqlstate="08000",
+            retryable=True,
+        )
+    diagnosis = getattr(getattr(cause, "diag", None), "message_primary", None) or ""
+    detail = f": {diagnosis}" if sqlstate.startswith(_PLAIN) else ""
+    return RepositoryError(
+        f"the database refused (SQLSTATE {sqlstate or 'unknown'}){detail}",
+        hint=_HINTS.get(sqlstate, _HINTS.get(sqlstate[:2], "")),
+        sqlstate=sqlstate,
+        retryable=sqlstate in _RETRYABLE or sqlstate.startswith("08"),
+    )
+
+
+_HINTS = {
+    "28": "Check the user and password in DATABASE_URL.",
+    "3D": "Create the database first, or correct its name in DATABASE_URL.",
+    "3F000": "Run: campaign db upgrade",
+    "42P01": "The schema is missing or older than this program. Run: campaign db upgrade",
+    "42703": "The schema is older than this program. Run: campaign db upgrade",
+    "42501": "The database user lacks a right; use one that is a member of campaign_engine_app.",
+    "53100": "The database's disk is full. Free space; the work is kept and goes on.",
+    "25006": "The database is read-only. Connect to its primary.",
+}

@@ -1,0 +1,236 @@
+"""The worker's statements on the outbox: find where messages are due, lease, look, mark.
+
+A lease is the pair of status `leased` and a `lease_until` that all messages of one batch share. Every later
+statement asks for that very pair, so a worker that comes too late, because its lease ran out and another took
+the messages, changes nothing. The methods never commit; each touches one bucket, but for the two probes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.db.buckets import BUCKETS
+
+MessageStatus = Literal["ready", "sent", "failed", "cancelled"]
+Place = tuple[UUID, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKey:
+    """What names one outbox row within its bucket."""
+
+    conversation_id: UUID
+    seq: int
+    ordinal: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedMessage:
+    """A message in our hands and what is true of it now; `context` or `recipient_key` is None when gone."""
+
+    key: MessageKey
+    not_before: datetime
+    attempts: int
+    awaited: bool
+    cancel_requested: bool
+    stage: str | None
+    channel: str
+    message: str
+    context: dict[str, Any] | None
+    version: int | None
+    timezone: str | None
+    locale: str | None
+    recipient_key: str | None
+    email: str | None
+    phone: str | None
+    unsubscribed_at: datetime | None
+    campaign_id: UUID
+    campaign_name: str
+    campaign_type: str
+    campaign_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What becomes of a leased message; `ready` gives it back, to leave at `not_before` or later.
+
+    `last_error` is kept until there is a newer one, also when the message leaves at last.
+    """
+
+    conversation_id: UUID
+    seq: int
+    ordinal: int
+    at: datetime
+    status: MessageStatus
+    attempts: int
+    not_before: datetime
+    sent_at: datetime | None = None
+    last_error: str | None = None
+
+
+# What may leave now. A lease that ran out counts as none: its worker died, or is so late that it must not
+# count. The campaigns table is small, so the paused ones are hashed once a statement. Messages of a paused
+# campaign or of a channel that is not open stay at the front of the index, and each probe walks past them.
+_DUE = """
+    status IN ('ready', 'leased') AND not_before <= :now AND (status = 'ready' OR lease_until <= :now)
+    AND campaign_id NOT IN (SELECT id FROM campaign_engine.campaigns WHERE status = 'paused')
+"""
+_OPEN = "(CAST(:channels AS text[]) IS NULL OR channel = ANY(CAST(:channels AS text[])))"
+
+# LIMIT 1 in a LATERAL makes one short index scan a bucket; EXISTS or DISTINCT would read every due row.
+FIND_DUE_BUCKETS = text(f"""
+    SELECT known.bucket
+    FROM unnest(CAST(:buckets AS smallint[])) AS known (bucket)
+    CROSS JOIN LATERAL (
+        SELECT FROM campaign_engine.outbox
+        WHERE outbox.bucket = known.bucket AND {_DUE} AND {_OPEN}
+        ORDER BY not_before
+        LIMIT 1
+    ) AS due
+""")  # noqa: S608 - constants of this module
+
+FIND_WAITING_CHANNELS = text(f"""
+    SELECT DISTINCT due.channel
+    FROM unnest(CAST(:buckets AS smallint[])) AS known (bucket)
+    CROSS JOIN LATERAL (
+        SELECT channel FROM campaign_engine.outbox
+        WHERE outbox.bucket = known.bucket AND {_DUE} AND channel <> ALL(CAST(:channels AS text[]))
+        ORDER BY not_before
+        LIMIT 1
+    ) AS due
+    ORDER BY due.channel
+""")  # noqa: S608 - constants of this module
+
+# The inner query walks the index in the order in which messages leave and skips what another worker is
+# taking; both levels name the bucket. The join back is by primary key with `at`, so only the partitions that
+# matter are touched.
+LEASE_MESSAGES = text(f"""
+    UPDATE campaign_engine.outbox AS message
+    SET status = 'leased', lease_until = :until
+    FROM (
+        SELECT conversation_id, seq, ordinal, at
+        FROM campaign_engine.outbox
+        WHERE bucket = :bucket AND {_DUE} AND {_OPEN}
+        ORDER BY not_before, seq, ordinal
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ) AS due
+    WHERE message.bucket = :bucket AND message.conversation_id = due.conversation_id
+        AND message.seq = due.seq AND message.ordinal = due.ordinal AND message.at = due.at
+    RETURNING message.conversation_id, message.seq, message.ordinal, message.at
+""")  # noqa: S608 - constants of this module
+
+_KEYS = "AS given (conversation_id uuid, seq integer, ordinal smallint, at timestamptz)"
+
+FIND_LEASED = text(f"""
+    SELECT message.conversation_id, message.seq, message.ordinal, message.at,
+           message.not_before, message.attempts, message.awaited, message.cancel_requested,
+           message.stage, message.channel, message.message,
+           conversation.context, conversation.version, conversation.timezone, conversation.locale,
+           recipient.key, recipient.email, recipient.phone, recipient.unsubscribed_at,
+           campaign.id, campaign.name, campaign.campaign_type, campaign.status
+    FROM jsonb_to_recordset(CAST(:keys AS jsonb)) {_KEYS}
+    JOIN campaign_engine.outbox AS message
+        ON message.bucket = :bucket AND message.conversation_id = given.conversation_id
+        AND message.seq = given.seq AND message.ordinal = given.ordinal AND message.at = given.at
+        AND message.status = 'leased' AND message.lease_until = :until
+    JOIN campaign_engine.campaigns AS campaign ON campaign.id = message.campaign_id
+    LEFT JOIN campaign_engine.conversations AS conversation
+        ON conversation.bucket = :bucket AND conversation.id = message.conversation_id
+    LEFT JOIN campaign_engine.recipients AS recipient
+        ON recipient.bucket = :bucket AND recipient.id = message.recipient_id
+    ORDER BY message.not_before, message.seq, message.ordinal
+""")  # noqa: S608 - constants of this module
+
+# Locked in the order of their ids, as everyone locks conversations, and before any row of the outbox.
+WAKE_CONVERSATIONS = text("""
+    UPDATE campaign_engine.conversations AS conversation
+    SET due_at = :now
+    FROM (
+        SELECT id
+        FROM campaign_engine.conversations
+        WHERE bucket = :bucket AND id = ANY(:ids) AND status = 'active' AND (due_at IS NULL OR due_at > :now)
+        ORDER BY id
+        FOR UPDATE
+    ) AS asleep
+    WHERE conversation.bucket = :bucket AND conversation.id = asleep.id
+""")
+
+# Whoever wants to cancel a leased message can only leave a request; it is honoured when the message comes
+# back.
+MARK_MESSAGES = text("""
+    UPDATE campaign_engine.outbox AS message
+    SET status = CASE WHEN mark.status = 'ready' AND message.cancel_requested THEN 'cancelled'
+                      ELSE mark.status END,
+        attempts = mark.attempts, not_before = mark.not_before, sent_at = mark.sent_at,
+        last_error = coalesce(mark.last_error, message.last_error), lease_until = NULL
+    FROM jsonb_to_recordset(CAST(:marks AS jsonb)) AS mark (
+        conversation_id uuid, seq integer, ordinal smallint, at timestamptz,
+        status text, attempts smallint, not_before timestamptz, sent_at timestamptz, last_error text
+    )
+    WHERE message.bucket = :bucket AND message.conversation_id = mark.conversation_id
+        AND message.seq = mark.seq AND message.ordinal = mark.ordinal AND message.at = mark.at
+        AND message.status = 'leased' AND message.lease_until = :until
+    RETURNING message.conversation_id, message.seq, message.ordinal, message.status
+""")
+
+
+class MessageRepository:
+    """The outbox over one connection; commits nothing."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    async def find_due_buckets(self, now: datetime, channels: list[str] | None) -> list[int]:
+        """The buckets with a message that may leave now through one of `channels`; None is every channel."""
+        values = {"buckets": list(BUCKETS), "now": now, "channels": channels}
+        return list(await self.connection.scalars(FIND_DUE_BUCKETS, values))
+
+    async def find_waiting_channels(self, now: datetime, channels: list[str]) -> list[str]:
+        """Names beside `channels` that due messages want; of several in one bucket, the first."""
+        values = {"buckets": list(BUCKETS), "now": now, "channels": channels}
+        return list(await self.connection.scalars(FIND_WAITING_CHANNELS, values))
+
+    async def lease_messages(
+        self, bucket: int, now: datetime, until: datetime, channels: list[str] | None, limit: int
+    ) -> list[MessageKey]:
+        """Up to `limit` due messages of `bucket`, the earliest, now leased to the caller; in no order."""
+        values = {"bucket": bucket, "now": now, "until": until, "channels": channels, "limit": limit}
+        return [MessageKey(*row) for row in await self.connection.execute(LEASE_MESSAGES, values)]
+
+    async def find_leased(self, bucket: int, until: datetime, keys: Sequence[MessageKey]) -> list[LeasedMessage]:
+        """Those of `keys` still leased `until` then, in the order to leave, with all that decides on them."""
+        values = {"bucket": bucket, "until": until, "keys": _json(keys)}
+        found = await self.connection.execute(FIND_LEASED, values)
+        return [LeasedMessage(MessageKey(*row[:4]), *row[4:]) for row in found]
+
+    async def mark_conversations_due(self, bucket: int, ids: set[UUID], now: datetime) -> None:
+        """Wake the active ones of `ids` that would sleep beyond `now`; they stay locked to the commit."""
+        if ids:
+            values = {"bucket": bucket, "ids": sorted(ids), "now": now}
+            await self.connection.execute(WAKE_CONVERSATIONS, values)
+
+    async def mark_messages(self, bucket: int, until: datetime, marks: Sequence[Mark]) -> dict[Place, MessageStatus]:
+        """The messages still leased `until` then, now marked, with the status each has; its lease is over."""
+        ordered = sorted(marks, key=place_of)
+        values = {"bucket": bucket, "until": until, "marks": _json(ordered)}
+        marked = await self.connection.execute(MARK_MESSAGES, values)
+        return {(conversation_id, seq, ordinal): status for conversation_id, seq, ordinal, status in marked}
+
+
+def place_of(mark: Mark) -> Place:
+    """The conversation, seq and ordinal of a message, which name it in the idempotency key too."""
+    return mark.conversation_id, mark.seq, mark.ordinal
+
+
+def _json(rows: Sequence[MessageKey | Mark]) -> str:
+    return orjson.dumps(rows).decode()

@@ -1,0 +1,181 @@
+"""Writing what a batch of decisions came to. One bucket, one transaction, all or nothing.
+
+`advance` is one statement: it updates the conversations from one JSON parameter, guarded by the `seq` they were
+claimed with, and inserts history, outbox and metric deltas for exactly the rows the update returned. It divides by
+zero when a row was not updated, so that a lost guard can never pass for success: the batch rolls back and its
+claim is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.db.database import driver_of
+
+Rows = Sequence[dict[str, Any]]
+
+_ADVANCE = """
+    WITH moved AS (
+        UPDATE campaign_engine.conversations c
+           SET seq = i.seq, stage = i.stage, status = i.status, due_at = i.due_at, held_due_at = i.held_due_at,
+               entered_at = i.entered_at, inbox_waiting = i.inbox_waiting, progress = i.progress,
+               context = coalesce(i.context, c.context),
+               attempts = CASE WHEN i.status = 'failed' THEN c.attempts ELSE 0 END,
+               last_error = CASE WHEN i.status = 'failed' THEN c.last_error END
+          FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
+               id uuid, was int, seq int, stage text, status text, due_at timestamptz, held_due_at timestamptz,
+               entered_at timestamptz, inbox_waiting boolean, progress jsonb, context jsonb)
+         WHERE c.bucket = %(bucket)s AND c.id = i.id AND c.seq = i.was
+        RETURNING c.id, c.campaign_id, c.recipient_id
+    ), history AS (
+        INSERT INTO campaign_engine.stage_history
+               (bucket, conversation_id, campaign_id, at, seq, sends, entered, from_stage, to_stage, cause, edge)
+        SELECT %(bucket)s, m.id, m.campaign_id, %(now)s, s.seq, s.sends, s.entered, s.from_stage, s.to_stage,
+               s.cause, s.edge
+          FROM moved m
+          JOIN jsonb_to_recordset(%(steps)s::jsonb) AS s(
+               id uuid, seq int, sends smallint, entered boolean, from_stage text, to_stage text, cause text,
+               edge text) ON s.id = m.id
+    ), messages AS (
+        INSERT INTO campaign_engine.outbox
+               (bucket, conversation_id, campaign_id, recipient_id, at, not_before, seq, ordinal, awaited, status,
+                scope, stage, channel, message)
+        SELECT %(bucket)s, m.id, m.campaign_id, m.recipient_id, %(now)s, o.not_before, o.seq, o.ordinal, o.awaited,
+               o.status, o.scope, o.stage, o.channel, o.message
+          FROM moved m
+          JOIN jsonb_to_recordset(%(messages)s::jsonb) AS o(
+               id uuid, not_before timestamptz, seq int, ordinal smallint, awaited boolean, status text, scope text,
+               stage text, channel text, message text) ON o.id = m.id
+    ), counted AS (
+        INSERT INTO campaign_engine.metric_deltas
+               (bucket, campaign_id, day, metric, stage, target, label, count, duration_us)
+        SELECT %(bucket)s, d.campaign_id, d.day, d.metric, d.stage, d.target, d.label, d.count, d.duration_us
+          FROM jsonb_to_recordset(%(deltas)s::jsonb) AS d(
+               campaign_id uuid, day date, metric text, stage text, target text, label text, count bigint,
+               duration_us bigint)
+    )
+    SELECT count(*) / (count(*) = %(count)s)::int FROM moved
+"""
+
+_MARK_FAILED = """
+    UPDATE campaign_engine.conversations c
+       SET attempts = i.attempts, last_error = i.last_error, due_at = i.due_at, status = i.status
+      FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
+           id uuid, attempts smallint, last_error text, due_at timestamptz, status text)
+     WHERE c.bucket = %(bucket)s AND c.id = i.id
+"""
+
+_CONSUME_RESPONSES = """
+    UPDATE campaign_engine.responses r
+       SET status = 'processed', processed_at = %(now)s, stage = i.stage, reading = i.reading
+      FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(id uuid, stage text, reading jsonb)
+     WHERE r.bucket = %(bucket)s AND r.id = i.id
+"""
+
+_CONSUME_EVENTS = """
+    UPDATE campaign_engine.events
+       SET status = 'processed', processed_at = %(now)s
+     WHERE bucket = %(bucket)s AND id = ANY(%(ids)s)
+"""
+
+# Ready messages die at once; one in a worker's hands is told to die if it has not left. Only rows of earlier
+# decisions are meant: those up to the seq the conversation was claimed with.
+_CANCEL_MESSAGES = """
+    WITH wanted AS (
+        SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(id uuid, was int, scopes text[])
+    ), told AS (
+        UPDATE campaign_engine.outbox o SET cancel_requested = true
+          FROM wanted i
+         WHERE o.bucket = %(bucket)s AND o.conversation_id = i.id AND o.seq <= i.was AND o.scope = ANY(i.scopes)
+           AND o.status = 'leased'
+    ), cancelled AS (
+        UPDATE campaign_engine.outbox o SET status = 'cancelled'
+          FROM wanted i
+         WHERE o.bucket = %(bucket)s AND o.conversation_id = i.id AND o.seq <= i.was AND o.scope = ANY(i.scopes)
+           AND o.status = 'ready'
+        RETURNING o.campaign_id, o.stage, o.channel, o.message
+    )
+    SELECT campaign_id, coalesce(stage, ''), channel, message, count(*) FROM cancelled GROUP BY 1, 2, 3, 4
+"""
+
+# There is no index by recipient: opting out is rare, and walks its bucket's unsent messages.
+_UNSUBSCRIBE = """
+    WITH gone AS (
+        UPDATE campaign_engine.recipients SET unsubscribed_at = %(now)s
+         WHERE bucket = %(bucket)s AND id = ANY(%(ids)s) AND unsubscribed_at IS NULL
+    ), told AS (
+        UPDATE campaign_engine.outbox SET cancel_requested = true
+         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s) AND status = 'leased'
+    ), cancelled AS (
+        UPDATE campaign_engine.outbox SET status = 'cancelled'
+         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s) AND status = 'ready'
+        RETURNING campaign_id, stage, channel, message
+    )
+    SELECT campaign_id, coalesce(stage, ''), channel, message, count(*) FROM cancelled GROUP BY 1, 2, 3, 4
+"""
+
+_INSERT_ASSIGNMENTS = """
+    INSERT INTO campaign_engine.assignments
+           (bucket, conversation_id, seq, ordinal, campaign_id, stage, assignee, priority, at)
+    SELECT %(bucket)s, i.id, i.seq, i.ordinal, i.campaign_id, i.stage, i.assignee, i.priority, %(now)s
+      FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
+           id uuid, seq int, ordinal smallint, campaign_id uuid, stage text, assignee text, priority text)
+"""
+
+Cancelled = tuple[UUID, str, str, str, int]
+
+
+class ProgressionRepository:
+    """The writes of one batch, into one bucket, at one instant."""
+
+    def __init__(self, connection: AsyncConnection, bucket: int, now: datetime) -> None:
+        self._connection = connection
+        self._given: dict[str, Any] = {"bucket": bucket, "now": now}
+
+    async def advance_conversations(self, rows: Rows, steps: Rows, messages: Rows, deltas: Rows) -> None:
+        """Move the conversations and write what follows; fails with SQLSTATE 22012 if one is not as it was."""
+        await self._run(
+            _ADVANCE,
+            rows=_json(rows),
+            steps=_json(steps),
+            messages=_json(messages),
+            deltas=_json(deltas),
+            count=len(rows),
+        )
+
+    async def mark_failed(self, rows: Rows) -> None:
+        """Note a failed attempt: its count, its error, and when to try again, or that it is parked for good."""
+        await self._run(_MARK_FAILED, rows=_json(rows))
+
+    async def mark_responses_processed(self, rows: Rows) -> None:
+        """Responses taken in, each with the stage it met and how it was understood."""
+        await self._run(_CONSUME_RESPONSES, rows=_json(rows))
+
+    async def mark_events_processed(self, ids: Sequence[UUID]) -> None:
+        await self._run(_CONSUME_EVENTS, ids=list(ids))
+
+    async def cancel_messages(self, rows: Rows) -> list[Cancelled]:
+        """Cancel unsent messages of these conversations by scope; returns counts by campaign, stage, channel, message."""
+        return await self._run(_CANCEL_MESSAGES, rows=_json(rows))
+
+    async def unsubscribe_recipients(self, recipient_ids: Sequence[UUID]) -> list[Cancelled]:
+        """Opt recipients out: no message of any campaign leaves for them; returns what that cancelled."""
+        return await self._run(_UNSUBSCRIBE, ids=list(recipient_ids))
+
+    async def insert_assignments(self, rows: Rows) -> None:
+        await self._run(_INSERT_ASSIGNMENTS, rows=_json(rows))
+
+    async def _run(self, statement: str, **given: Any) -> list[Any]:
+        driver = await driver_of(self._connection)
+        found = await driver.execute(statement, self._given | given)
+        return await found.fetchall() if found.description else []
+
+
+def _json(rows: Rows) -> str:
+    return orjson.dumps(rows).decode()

@@ -1,0 +1,173 @@
+"""Evaluating claimed rows and writing what came of it, inside a transaction that somebody else holds.
+
+This is what a tick's batch, the end of a campaign and a single conversation have in common. Everything that the
+decisions need is read here, in one statement for each kind; everything they came to is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.backoff import retry_delay
+from engine.batch import Batch, Campaign, DeltaKey, events_of, load_conversation
+from engine.core.errors import RepositoryError
+from engine.core.model import Conversation, Event
+from engine.db.buckets import bucket_of
+from engine.db.campaigns import CampaignRepository, CampaignState
+from engine.db.conversations import Claimed, ConversationStateRepository, Fate, Waiting
+from engine.db.progress import ConversationCodec
+from engine.db.progression import Cancelled, ProgressionRepository
+from engine.registry import TypeRegistry
+from engine.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class Evaluation:
+    """Decides and writes batches. Holds nothing between them but compiled types."""
+
+    def __init__(self, settings: Settings, registry: TypeRegistry, random: Random) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._random = random
+        self._codecs: dict[tuple[str, int], ConversationCodec] = {}
+
+    async def evaluate(
+        self,
+        connection: AsyncConnection,
+        bucket: int,
+        now: datetime,
+        rows: Sequence[Claimed],
+        ends: tuple[UUID, str] | None = None,
+    ) -> Batch:
+        """Decide every row, with what arrived for it."""
+        campaigns = await self._campaigns(connection, rows, now, ends)
+        waiting, fates = await _arrivals(connection, bucket, rows)
+        batch = Batch(now)
+        for row in rows:
+            campaign = campaigns[row.campaign_id, row.version]
+            if isinstance(campaign, Exception):
+                batch.failures.append((row, campaign))
+            else:
+                batch.decide(row, campaign, waiting.get(row.id, ()), fates.get(row.id))
+        return batch
+
+    async def read_one(
+        self, connection: AsyncConnection, row: Claimed, now: datetime
+    ) -> tuple[Campaign, Conversation, list[Event]]:
+        """Its campaign, the conversation and what arrived for it, to decide or explain it without writing."""
+        campaigns = await self._campaigns(connection, [row], now, None)
+        campaign = campaigns[row.campaign_id, row.version]
+        if isinstance(campaign, Exception):
+            raise campaign
+        bucket = bucket_of(row.id)
+        waiting, fates = await _arrivals(connection, bucket if bucket is not None else -1, [row])
+        return (
+            campaign,
+            load_conversation(row, campaign),
+            events_of(campaign, waiting.get(row.id, ()), fates.get(row.id)),
+        )
+
+    async def _campaigns(
+        self, connection: AsyncConnection, rows: Iterable[Claimed], now: datetime, ends: tuple[UUID, str] | None
+    ) -> dict[tuple[UUID, int], Campaign | Exception]:
+        """The campaigns of the rows as they are now, each with its compiled type; an error in place of a broken one."""
+        wanted = {(row.campaign_id, row.version) for row in rows}
+        found = await CampaignRepository(connection).find_states([id for id, _ in wanted])
+        by_id = {campaign.id: campaign for campaign in found}
+        campaigns: dict[tuple[UUID, int], Campaign | Exception] = {}
+        for id, version in wanted:
+            try:
+                campaign = by_id[id]
+                compiled = await self._registry.get(connection, campaign.campaign_type, version)
+                codec = self._codecs.setdefault((compiled.name, version), ConversationCodec(compiled))
+                cause = ends[1] if ends is not None else _ended_by(campaign, now)
+                ended_at = now if ends is not None else (campaign.ends_at if cause == "campaign_end" else now)
+                campaigns[id, version] = Campaign(
+                    id,
+                    compiled,
+                    codec,
+                    paused=not cause and campaign.status in ("paused", "draft"),
+                    ended_at=min(ended_at or now, now) if cause else None,
+                    ended_by=cause,
+                )
+            except RepositoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a broken type parks its own conversations only
+                campaigns[id, version] = error
+        return campaigns
+
+    async def write(self, connection: AsyncConnection, bucket: int, batch: Batch) -> None:
+        """All that the batch came to; cancelling comes before the deltas, which count what it cancelled."""
+        repository = ProgressionRepository(connection, bucket, batch.now)
+        if batch.cancels:
+            _count_cancelled(batch, await repository.cancel_messages(batch.cancels))
+        if batch.unsubscribed:
+            _count_cancelled(batch, await repository.unsubscribe_recipients(batch.unsubscribed))
+        if batch.readings:
+            await repository.mark_responses_processed(batch.readings)
+        if batch.events_taken:
+            await repository.mark_events_processed(batch.events_taken)
+        if batch.assignments:
+            await repository.insert_assignments(batch.assignments)
+        if batch.failures:
+            await repository.mark_failed([self._failure(batch, row, error) for row, error in batch.failures])
+        if batch.rows or batch.failures:
+            await repository.advance_conversations(batch.rows, batch.steps, batch.messages, batch.deltas())
+
+    def _failure(self, batch: Batch, row: Claimed, error: Exception) -> dict[str, object]:
+        attempts = row.attempts + 1
+        parked = attempts >= self._settings.max_attempts
+        delay = retry_delay(attempts, self._settings.retry_delay_seconds, self._random)
+        reason = _reason(error)
+        log.error("conversation failed", conversation=str(row.id), attempts=attempts, parked=parked, error=reason)
+        if parked:
+            batch.count(DeltaKey(row.campaign_id, "finished", row.stage or "", "", "failed"), duration=timedelta())
+        return {
+            "id": row.id,
+            "attempts": attempts,
+            "last_error": reason,
+            "due_at": None if parked else batch.now + delay,
+            "status": "failed" if parked else row.status,
+        }
+
+
+async def _arrivals(
+    connection: AsyncConnection, bucket: int, rows: Sequence[Claimed]
+) -> tuple[dict[UUID, list[Waiting]], dict[UUID, Fate]]:
+    """What waits for these conversations: responses and events, and the fate of messages they count from."""
+    repository = ConversationStateRepository(connection)
+    waiting: dict[UUID, list[Waiting]] = {}
+    fates: dict[UUID, Fate] = {}
+    if flagged := [row.id for row in rows if row.inbox_waiting]:
+        for each in await repository.find_waiting(bucket, flagged):
+            waiting.setdefault(each.conversation_id, []).append(each)
+    if awaited := [(row.id, *row.progress["awaits"]) for row in rows if row.progress.get("awaits")]:
+        fates = {fate.conversation_id: fate for fate in await repository.find_fates(bucket, awaited)}
+    return waiting, fates
+
+
+def _ended_by(campaign: CampaignState, now: datetime) -> str:
+    """Why the campaign's conversations are to stop; empty while they are not."""
+    if campaign.status == "cancelled":
+        return "cancelled"
+    if campaign.status in ("completed", "failed") or (campaign.ends_at is not None and campaign.ends_at <= now):
+        return "campaign_end"
+    return ""
+
+
+def _count_cancelled(batch: Batch, cancelled: Iterable[Cancelled]) -> None:
+    for campaign_id, stage, channel, message, count in cancelled:
+        batch.count(DeltaKey(campaign_id, "cancelled", stage, channel, message), count)
+
+
+def _reason(error: Exception) -> str:
+    """The error's kind and, where it is ours and so holds nothing personal, its words."""
+    own = isinstance(error, RepositoryError) or type(error).__module__.startswith("engine.")
+    return f"{type(error).__name__}: {error}" if own else type(error).__name__

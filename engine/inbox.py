@@ -1,0 +1,149 @@
+"""The inbox: what recipients answer and what happens to them is recorded, and their conversation woken.
+
+Recording and waking are one transaction, so nothing recorded is ever slept through. A provider message id seen
+before is ignored. What fits no conversation is kept as `unmatched` for a person to look at. The inbox decides
+nothing: the next tick does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.clock import Clock
+from engine.core.errors import RefusedError
+from engine.db.buckets import bucket_of_key, conversation_id
+from engine.db.campaigns import CampaignRepository
+from engine.db.database import Database
+from engine.db.inbox import InboxRepository, Known
+
+LONGEST_BODY = 100_000  # characters
+LONGEST_NAME = 1_000
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of something received: its id, and the conversations that will take it in."""
+
+    status: Literal["recorded", "repeated", "unmatched"]
+    id: UUID
+    conversations: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """A response (`body`) or event (`name`) as it came in. Without `received_at` it was received now."""
+
+    recipient_key: str
+    body: str = ""
+    name: str = ""
+    message_id: str | None = None
+    received_at: datetime | None = None
+    provider: str = "api"
+
+
+class Inbox:
+    """Records responses and events. Safe to call again with the same message id."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def record_response(self, campaign_id: UUID, inbound: Inbound) -> Receipt:
+        """Keep a recipient's answer to a campaign. Raises UnknownError for an unknown campaign."""
+        inbound = _storable(inbound)
+        async with self._database.transaction() as connection:
+            await CampaignRepository(connection).find_campaign(campaign_id)
+            received_at = await self._received_at(connection, inbound)
+            repository = InboxRepository(connection, bucket_of_key(inbound.recipient_key))
+            known = await repository.find_conversations([conversation_id(campaign_id, inbound.recipient_key)])
+            row = _row(inbound, known[0] if known else None, campaign_id, received_at) | {"body": inbound.body}
+            if not await repository.insert_response(row):
+                return Receipt("repeated", row["id"], tuple(each.id for each in known))
+            if not known:
+                return Receipt("unmatched", row["id"])
+            stage = await repository.wake_conversation(known[0].id, received_at)
+            await repository.count_received(campaign_id, stage, received_at.date())
+            return Receipt("recorded", row["id"], (known[0].id,))
+
+    async def record_event(self, campaign_id: UUID | None, inbound: Inbound) -> Receipt:
+        """Keep an event of a recipient: in one campaign, or in every active conversation of theirs."""
+        inbound = _storable(inbound)
+        async with self._database.transaction() as connection:
+            campaigns = CampaignRepository(connection)
+            if campaign_id is not None:
+                await campaigns.find_campaign(campaign_id)
+                candidates = [campaign_id]
+            else:
+                candidates = await campaigns.find_live_ids()
+            received_at = await self._received_at(connection, inbound)
+            repository = InboxRepository(connection, bucket_of_key(inbound.recipient_key))
+            known = await repository.find_conversations(
+                [conversation_id(id, inbound.recipient_key) for id in candidates]
+            )
+            if campaign_id is None:
+                known = [each for each in known if each.status in ("active", "paused")]
+            return await self._keep_event(repository, inbound, known, campaign_id, received_at)
+
+    async def _keep_event(
+        self,
+        repository: InboxRepository,
+        inbound: Inbound,
+        known: list[Known],
+        campaign_id: UUID | None,
+        received_at: datetime,
+    ) -> Receipt:
+        id = uuid4()
+        recorded: list[UUID] = []
+        targets: list[Known | None] = [*sorted(known)] or [None]
+        for each in targets:
+            row = _row(inbound, each, campaign_id, received_at) | {"name": inbound.name}
+            id = row["id"]
+            if await repository.insert_event(row) and each is not None:
+                await repository.wake_conversation(each.id, received_at)
+                recorded.append(each.id)
+        if not known:
+            return Receipt("unmatched", id)
+        return Receipt("recorded" if recorded else "repeated", id, tuple(recorded))
+
+    async def _received_at(self, connection: AsyncConnection, inbound: Inbound) -> datetime:
+        if inbound.received_at is not None:
+            return inbound.received_at.astimezone(UTC)
+        return await self._clock.now(connection)
+
+
+def _row(inbound: Inbound, known: Known | None, campaign_id: UUID | None, received_at: datetime) -> dict[str, Any]:
+    return {
+        "id": uuid4(),
+        "conversation_id": known.id if known else None,
+        "campaign_id": known.campaign_id if known else campaign_id,
+        "recipient_key": inbound.recipient_key,
+        "provider": inbound.provider,
+        "message_id": inbound.message_id,
+        "status": "waiting" if known else "unmatched",
+        "received_at": received_at,
+    }
+
+
+def _storable(inbound: Inbound) -> Inbound:
+    """The same with texts that PostgreSQL can keep: no NUL, no lone surrogates. Raises RefusedError when too long."""
+    if (
+        len(inbound.body) > LONGEST_BODY
+        or len(inbound.name) > LONGEST_NAME
+        or len(inbound.recipient_key) > LONGEST_NAME
+    ):
+        raise RefusedError(
+            "this is too long to be recorded",
+            hint=f"Expected at most {LONGEST_BODY} characters of text and {LONGEST_NAME} of a name or key.",
+        )
+    return replace(
+        inbound, body=_clean(inbound.body), name=_clean(inbound.name), recipient_key=_clean(inbound.recipient_key)
+    )
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")

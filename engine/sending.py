@@ -1,0 +1,146 @@
+"""Sends leased messages, with no database in reach, and says what is to become of each.
+
+Whatever goes wrong with a message concerns that message only. A passing failure is tried again with growing
+delays, a permanent one ends it at once, and so does one too many. Reasons are short and name no address and
+no text: a `ChannelError` has such a reason, of any other exception only the type is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from random import Random
+from time import monotonic
+from typing import NamedTuple
+
+from engine.backoff import retry_delay
+from engine.channels.registry import Channels
+from engine.core.errors import ChannelError
+from engine.db.messages import LeasedMessage, Mark, MessageStatus, Place, place_of
+from engine.rendering import Renderer
+from engine.settings import Settings
+
+_VOLLEY_SECONDS = 1.0
+
+
+class Outcome(NamedTuple):
+    """What is to be written down about a message."""
+
+    message: LeasedMessage
+    mark: Mark
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.mark)
+
+    def with_status(self, status: MessageStatus) -> Outcome:
+        return self._replace(mark=replace(self.mark, status=status))
+
+    @property
+    def tried(self) -> bool:
+        return self.mark.attempts > self.message.attempts
+
+
+class Sender:
+    """Renders messages and hands them to their channels, one after the other."""
+
+    def __init__(self, channels: Channels, renderer: Renderer, settings: Settings, random: Random) -> None:
+        self._channels = channels
+        self._renderer = renderer
+        self._random = random
+        self._max_attempts = settings.max_attempts
+        self._retry_seconds = settings.retry_delay_seconds
+        self._volley_seconds = min(_VOLLEY_SECONDS, settings.lease_seconds / 8)
+        self._patience = settings.lease_seconds / 4  # a channel that hangs must not outlast the lease
+
+    async def volley(self, messages: Sequence[LeasedMessage], now: datetime) -> list[Outcome]:
+        """The outcomes of the first of `messages`: as many as leave within a second, at least one."""
+        ends = monotonic() + self._volley_seconds
+        outcomes: list[Outcome] = []
+        for message in messages:
+            if outcomes and monotonic() > ends:
+                break
+            outcomes.append(await self._send(message, now))
+        return await self._flush(outcomes, now)
+
+    async def _send(self, message: LeasedMessage, now: datetime) -> Outcome:
+        if _is_off(message):
+            return _outcome(message, "cancelled")
+        if message.campaign_status == "paused":
+            return give_back(message)
+        try:
+            outgoing = self._renderer.render(message, now)
+            async with asyncio.timeout(self._patience):
+                await self._channels[message.channel].send(outgoing)
+        except Exception as error:  # noqa: BLE001 - whatever is raised concerns this message only
+            return self._failure(message, error, now)
+        return _outcome(message, "sent", attempts=message.attempts + 1, sent_at=now)
+
+    async def _flush(self, outcomes: list[Outcome], now: datetime) -> list[Outcome]:
+        """The outcomes once every channel has let go; what a channel could not let go of was not sent."""
+        errors: dict[str, Exception] = {}
+        for name in {message.channel for message, mark in outcomes if mark.status == "sent"}:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._channels[name].flush()
+            except Exception as error:  # noqa: BLE001 - whatever is raised concerns this channel's messages only
+                errors[name] = error
+        return [
+            self._failure(message, errors[message.channel], now)
+            if mark.status == "sent" and message.channel in errors
+            else Outcome(message, mark)
+            for message, mark in outcomes
+        ]
+
+    def _failure(self, message: LeasedMessage, error: Exception, now: datetime) -> Outcome:
+        if isinstance(error, ChannelError):
+            reason, retryable = error.message, error.retryable
+        else:
+            reason, retryable = type(error).__name__, True
+        attempts = message.attempts + 1
+        if not retryable or attempts >= self._max_attempts:
+            return _outcome(message, "failed", attempts=attempts, last_error=reason)
+        not_before = now + retry_delay(attempts, self._retry_seconds, self._random)
+        return _outcome(message, "ready", attempts=attempts, not_before=not_before, last_error=reason)
+
+
+def give_back(message: LeasedMessage) -> Outcome:
+    """The outcome of a message that was not tried: it is ready again, as it was."""
+    return _outcome(message, "ready")
+
+
+def _is_off(message: LeasedMessage) -> bool:
+    """Whether the message must not leave any more: called off, opted out, or whom it was for is gone."""
+    return (
+        message.cancel_requested
+        or message.unsubscribed_at is not None
+        or message.campaign_status == "cancelled"
+        or message.recipient_key is None
+        or message.context is None
+    )
+
+
+def _outcome(
+    message: LeasedMessage,
+    status: MessageStatus,
+    *,
+    attempts: int | None = None,
+    not_before: datetime | None = None,
+    sent_at: datetime | None = None,
+    last_error: str | None = None,
+) -> Outcome:
+    key = message.key
+    mark = Mark(
+        key.conversation_id,
+        key.seq,
+        key.ordinal,
+        key.at,
+        status,
+        message.attempts if attempts is None else attempts,
+        not_before or message.not_before,
+        sent_at,
+        last_error,
+    )
+    return Outcome(message, mark)

@@ -1,0 +1,117 @@
+"""One conversation at a time: what would happen, making it happen, ending it, explaining it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.clock import Clock
+from engine.core.decide import decide
+from engine.core.errors import DecisionError, RefusedError, UnknownError
+from engine.core.explain import explain
+from engine.db.buckets import bucket_of
+from engine.db.conversations import Claimed, ConversationStateRepository
+from engine.db.database import Database
+from engine.db.progress import dump_context, dump_values
+from engine.db.reading import ReadingRepository
+from engine.evaluation import Evaluation
+from engine.registry import TypeRegistry
+from engine.settings import Settings
+
+
+class Single:
+    """Works on one conversation under its row lock."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock, registry: TypeRegistry) -> None:
+        self._database = database
+        self._clock = clock
+        self._evaluation = Evaluation(settings, registry, Random())
+
+    async def evaluate(self, id: UUID, state: dict[str, Any]) -> tuple[bool, str | None, dict[str, Any]]:
+        """What a tick would make of it now, given other facts or captured values; nothing is written."""
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            row = await _lock(connection, id)
+            given = {"facts": row.context.get("facts", {}) | state.get("facts", {})}
+            given["captured"] = row.context.get("captured", {}) | state.get("captured", {})
+            row = row._replace(context=given)
+            campaign, conversation, events = await self._evaluation.read_one(connection, row, now)
+            decision = decide(campaign.compiled, conversation, events, now)
+        it = decision.conversation
+        outcome = {
+            "stage": it.stage,
+            "status": it.status,
+            "seq": it.seq,
+            "due_at": decision.next_due,
+            "context": dump_context(it),
+            "steps": [step._asdict() for step in decision.steps],
+            "effects": [effect._asdict() for effect in decision.effects],
+        }
+        return bool(decision.steps), it.stage, outcome
+
+    async def advance(self, id: UUID) -> None:
+        """Do what is due for it now. Raises DecisionError, with nothing changed, when it cannot be decided."""
+        await self._carry_out(id, cause=None)
+
+    async def complete(self, id: UUID) -> None:
+        """End it where it stands. Raises RefusedError when it is over already."""
+        await self._carry_out(id, cause="completed")
+
+    async def _carry_out(self, id: UUID, cause: str | None) -> None:
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            row = await _lock(connection, id)
+            if cause is not None and row.status not in ("active", "paused"):
+                raise RefusedError(f"conversation {id} is {row.status} already")
+            ends = (row.campaign_id, cause) if cause is not None else None
+            bucket = _bucket(id)
+            batch = await self._evaluation.evaluate(connection, bucket, now, [row], ends)
+            for _, error in batch.failures:
+                raise DecisionError(f"conversation {id} cannot be decided: {error}") from error
+            await self._evaluation.write(connection, bucket, batch)
+
+    async def explain(self, id: UUID) -> dict[str, Any]:
+        """Where it stands and every way on; read under the lock, so that it is one moment's truth."""
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            row = await _lock(connection, id)
+            campaign, conversation, events = await self._evaluation.read_one(connection, row, now)
+            reading = ReadingRepository(connection)
+            shown = await reading.find_conversation(id)
+            history = await reading.find_history(id)
+            messages = await reading.find_messages(id)
+        ways = explain(campaign.compiled, conversation, now)
+        return {
+            "id": str(id),
+            "campaign_id": str(row.campaign_id),
+            "campaign_type": f"{campaign.compiled.name}@{campaign.compiled.version}",
+            "recipient": shown.recipient,
+            "stage": row.stage,
+            "status": row.status,
+            "due_at": row.due_at,
+            "now": now,
+            "timezone": row.timezone,
+            "attempts": row.attempts,
+            "last_error": shown.last_error,
+            "waiting": [{"kind": each.kind, "name": each.name, "received_at": each.at} for each in events if each.key],
+            "context": row.context,
+            "ways": [way._asdict() | {"inputs": dump_values(way.inputs)} for way in ways],
+            "history": [each._asdict() for each in history],
+            "messages": [each._asdict() for each in messages],
+        }
+
+
+async def _lock(connection: AsyncConnection, id: UUID) -> Claimed:
+    row = await ConversationStateRepository(connection).lock_one(id)
+    if row is None:
+        raise UnknownError(f"unknown conversation {id}", hint="See them with: campaign conversations --campaign ID")
+    return row
+
+
+def _bucket(id: UUID) -> int:
+    bucket = bucket_of(id)
+    assert bucket is not None, "a locked conversation has a bucket"
+    return bucket

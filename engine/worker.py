@@ -1,0 +1,218 @@
+"""The worker: takes due messages out of the outbox, hands them to channels, records what became of them.
+
+Who is in charge, and for how long. A worker holds a timed *lease* on the messages of one batch, all of one
+bucket, and never a lock while it sends. Leasing is one short transaction, sending happens outside any,
+recording is another. The lease is the pair of status `leased` and `lease_until`; recording asks for that very
+pair, so a worker that comes too late records nothing.
+
+What may happen twice. A worker that dies between sending and recording leaves leased messages behind. When
+the lease runs out, another worker sends them *again*, with the same idempotency key (conversation, seq,
+ordinal). So delivery is at least once; exactly once only through a channel that forgets repeated keys. To
+keep the doubtful part short, a batch goes out in volleys: look, send for at most a second, record, look
+again. The look, directly before a volley leaves, is where an opt-out, a cancelled campaign or a cancelled
+message still stops it. A worker that has used half of its lease gives the rest of the batch back.
+
+What waits. Messages of paused campaigns and of channels that are not open are not leased at all.
+
+Locks are taken in the order of the whole engine: conversations, by id, before the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from time import monotonic
+from typing import NamedTuple
+
+import structlog
+
+from engine.channels.registry import Channels
+from engine.clock import Clock
+from engine.core.errors import RepositoryError
+from engine.db.database import Database
+from engine.db.messages import LeasedMessage, MessageRepository
+from engine.db.metrics import Delta, MetricsRepository
+from engine.rendering import Renderer, Types
+from engine.sending import Outcome, Sender, give_back
+from engine.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_RECORD_PAUSES = (0.05, 0.2, 0.8)  # seconds before each further try
+
+
+@dataclass(frozen=True, slots=True)
+class WorkCounts:
+    """What became of the messages that a worker touched; `retried` ones wait for another try."""
+
+    sent: int = 0
+    failed: int = 0
+    retried: int = 0
+    cancelled: int = 0
+
+    def __add__(self, other: WorkCounts) -> WorkCounts:
+        return WorkCounts(
+            self.sent + other.sent,
+            self.failed + other.failed,
+            self.retried + other.retried,
+            self.cancelled + other.cancelled,
+        )
+
+
+class Worker:
+    """Sends what is due. Many workers share a database safely; one worker does one thing at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        channels: Channels,
+        types: Types,
+        random: Random | None = None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._channels = channels
+        self._random = random or Random()
+        self._renderer = Renderer(types, settings.unsubscribe_url)
+        self._sender = Sender(channels, self._renderer, settings, self._random)
+        self._lease_span = timedelta(seconds=settings.lease_seconds)
+        self._batch_size = settings.max_batch_size
+        self._warned: set[str] = set()
+
+    async def work_once(self) -> WorkCounts:
+        """One pass: at most one batch from each bucket where messages are due. Raises RepositoryError."""
+        return (await self._pass())[1]
+
+    async def drain(self) -> WorkCounts:
+        """Passes until nothing is due but what other workers hold. Raises RepositoryError."""
+        total = WorkCounts()
+        while True:
+            leased, counts = await self._pass()
+            total += counts
+            if not leased:
+                return total
+
+    async def _pass(self) -> tuple[int, WorkCounts]:
+        """How many messages were leased, and what became of them."""
+        async with self._database.transaction() as connection:
+            repository, now = MessageRepository(connection), await self._clock.now(connection)
+            buckets = await repository.find_due_buckets(now, self._channels.names)
+            if not buckets:
+                await self._warn_of_waiting(repository, now)
+        self._random.shuffle(buckets)  # so that workers seldom meet
+        leased, total = 0, WorkCounts()
+        for bucket in buckets:
+            size, counts = await self._work(bucket)
+            leased, total = leased + size, total + counts
+        return leased, total
+
+    async def _warn_of_waiting(self, repository: MessageRepository, now: datetime) -> None:
+        """Say, once for each channel that is not open, that its messages wait."""
+        if self._channels.names is None:
+            return
+        known = [*self._channels.names, *self._warned]
+        for channel in await repository.find_waiting_channels(now, known):
+            self._warned.add(channel)
+            log.warning(
+                "messages wait: their channel is not configured",
+                channel=channel,
+                hint=f"Say where they go, for example CAMPAIGN_CHANNELS={channel}=file:/path/{channel}.jsonl",
+            )
+
+    async def _work(self, bucket: int) -> tuple[int, WorkCounts]:
+        """Lease a batch of `bucket` and send it, volley by volley: its size, and what became of it."""
+        half_time = monotonic() + self._lease_span.total_seconds() / 2
+        lease = await self._take(bucket)
+        size, total = len(lease.messages), WorkCounts()
+        while lease.messages:
+            outcomes = await self._sender.volley(lease.messages, lease.now)
+            rest = lease.messages[len(outcomes) :]
+            if monotonic() > half_time:
+                outcomes += map(give_back, rest)
+                rest = []
+            total += await self._record(lease, outcomes)
+            lease = await self._look(lease, rest) if rest else lease._replace(messages=[])
+        return size, total
+
+    async def _take(self, bucket: int) -> _Lease:
+        """A batch of `bucket`, leased and looked at in one transaction; the look has the newer snapshot."""
+        async with self._database.transaction() as connection:
+            repository, now = MessageRepository(connection), await self._clock.now(connection)
+            until = now + self._lease_span
+            keys = await repository.lease_messages(bucket, now, until, self._channels.names, self._batch_size)
+            messages = await repository.find_leased(bucket, until, keys) if keys else []
+            await self._renderer.prepare(connection, messages)
+        return _Lease(bucket, until, now, messages)
+
+    async def _look(self, lease: _Lease, rest: Sequence[LeasedMessage]) -> _Lease:
+        """The lease with only `rest` in it, as it is now."""
+        async with self._database.transaction() as connection:
+            repository, now = MessageRepository(connection), await self._clock.now(connection)
+            messages = await repository.find_leased(lease.bucket, lease.until, [each.key for each in rest])
+        return lease._replace(now=now, messages=messages)
+
+    async def _record(self, lease: _Lease, outcomes: Sequence[Outcome]) -> WorkCounts:
+        """Write the outcomes down, patiently: what is not recorded is sent again."""
+        for pause in _RECORD_PAUSES:
+            try:
+                return await self._mark(lease, outcomes)
+            except RepositoryError as error:
+                if not error.retryable:
+                    raise
+                log.warning("recording tried again", bucket=lease.bucket, sqlstate=error.sqlstate)
+                await asyncio.sleep(pause)
+        return await self._mark(lease, outcomes)
+
+    async def _mark(self, lease: _Lease, outcomes: Sequence[Outcome]) -> WorkCounts:
+        """Wake who waits for these messages, mark them and count them, in one transaction.
+
+        A message that goes on waiting wakes too: whether someone asked to cancel it shows only when its row
+        is locked, and that comes after the conversations.
+        """
+        waiting = {message.key.conversation_id for message, _ in outcomes if message.awaited}
+        async with self._database.transaction() as connection:
+            repository = MessageRepository(connection)
+            await repository.mark_conversations_due(lease.bucket, waiting, lease.now)
+            marked = await repository.mark_messages(lease.bucket, lease.until, [mark for _, mark in outcomes])
+            done = [each.with_status(marked[each.place]) for each in outcomes if each.place in marked]
+            await MetricsRepository(connection).insert_deltas(lease.bucket, _deltas(done, lease.now))
+        if lost := len(outcomes) - len(done):
+            log.warning("lease ran out while sending", bucket=lease.bucket, messages=lost)
+        _log_failures(done)
+        return _counts(done)
+
+
+class _Lease(NamedTuple):
+    """The messages of one batch that are still to go, as they were at `now`."""
+
+    bucket: int
+    until: datetime
+    now: datetime
+    messages: list[LeasedMessage]
+
+
+def _deltas(done: Iterable[Outcome], now: datetime) -> list[Delta]:
+    day = now.astimezone(UTC).date()
+    return [
+        Delta(message.campaign_id, day, mark.status, message.stage, message.channel, message.message)
+        for message, mark in done
+        if mark.status != "ready"
+    ]
+
+
+def _counts(done: Iterable[Outcome]) -> WorkCounts:
+    counted = (each for each in done if each.mark.status != "ready" or each.tried)
+    return WorkCounts(**Counter("retried" if mark.status == "ready" else mark.status for _, mark in counted))
+
+
+def _log_failures(done: Iterable[Outcome]) -> None:
+    """One line for each reason, however many messages it met."""
+    failures = ((message.channel, mark.last_error, mark.status) for message, mark in done if mark.last_error)
+    for (channel, reason, status), count in Counter(failures).items():
+        log.warning("messages not sent", channel=channel, reason=reason, status=status, messages=count)

@@ -1,0 +1,361 @@
+"""Scenario files: what a step does, what an expectation looks at, and how a difference or a slip is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+
+from engine.authoring.scenarios import Report, ScenarioReport, run_scenarios
+from engine.core.errors import CampaignError, SpecError
+
+TYPE = """
+campaign_type: visit
+version: 1
+facts: {seats: int 1..1000, renewal_on: "date?", vip: "bool?"}
+responses:
+  intent:
+    stop: {any_word: [stop]}
+    go: {any_word: [go]}
+    wait: {any_word: [wait]}
+  rating: {number: 1..5}
+start: ask
+always:
+  - {when: intent == "stop", go: opted_out}
+stages:
+  ask:
+    min_stay: 24h
+    on_enter:
+      - send: hello
+      - {send: question, after: 24h}
+    follow_ups:
+      - {after: 48h, send: bump}
+    on_response:
+      - {when: intent == "go", go: share}
+      - {when: intent == "wait", go: stay}
+      - otherwise: human
+    on_event:
+      opened: {go: stay, do: [{send: tip}], at_most: 1}
+    timers:
+      - {after: 7d, go: gave_up}
+  human:
+    on_enter: [{assign: {to: inbox}}]
+    escalate: [{after: 4h, to: lead}]
+    on_response:
+      - {when: intent == "go", go: share}
+      - otherwise: stay
+    timers:
+      - {after: 2d, go: gave_up}
+  share:
+    split:
+      - {when: seats >= 500, go: large}
+      - {share: 50%, go: red}
+      - otherwise: blue
+exits: {large: won, red: won, blue: won, gave_up: lost, opted_out: stopped}
+messages:
+  hello: {text: hello}
+  question: {text: question}
+  bump: {text: bump}
+  tip: {text: tip}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "visit.yaml").write_text(TYPE, encoding="utf-8")
+    return tmp_path
+
+
+def report_of(folder: Path, text: str) -> Report:
+    """The report of a test file that holds `text`."""
+    path = folder / "visit.test.yaml"
+    path.write_text(text, encoding="utf-8")
+    return run_scenarios(path)
+
+
+def a_scenario(steps: str, more: str = "", name: str = "one") -> str:
+    """A file with one scenario that starts on a Monday at nine in UTC; `more` stands before its steps."""
+    head = f"campaign_type: visit\nscenarios:\n  - name: {name}\n"
+    more = more or "facts: {seats: 10}"
+    rest = f"{dedent(more).strip()}\nstart: 2026-03-02T09:00:00Z\nsteps:\n{indent(dedent(steps).strip(), '  ')}"
+    return head + indent(rest, "    ") + "\n"
+
+
+def run(folder: Path, steps: str, more: str = "") -> ScenarioReport:
+    return report_of(folder, a_scenario(steps, more)).results[0]
+
+
+def assert_passes(folder: Path, steps: str, more: str = "") -> None:
+    result = run(folder, steps, more)
+    assert result.passed, result.render()
+
+
+def difference(folder: Path, steps: str, more: str = "") -> tuple[str, str]:
+    """What was expected and got at the first difference."""
+    found = run(folder, steps, more).difference
+    assert found is not None, "the scenario passed"
+    return found.expected, found.got
+
+
+def problems_of(folder: Path, text: str) -> list[tuple[int, int, str, str]]:
+    with pytest.raises(SpecError) as caught:
+        report_of(folder, text)
+    return [(each.line, each.column, each.code, each.message) for each in caught.value.problems]
+
+
+def test_enrolment_enters_the_start_stage_and_its_first_message_leaves(folder: Path) -> None:
+    assert_passes(folder, "- expect: {stage: ask, sent: [{message: hello, at: 2026-03-02T09:00:00Z}]}")
+
+
+def test_a_reply_comes_before_the_messages_and_timers_of_its_instant(folder: Path) -> None:
+    steps = """
+    - {at: 2026-03-05T09:00:00Z, reply: huh, expect: {stage: human, sent: [hello, question], not_sent: [bump]}}
+    """
+    assert_passes(folder, steps)
+
+
+def test_a_reply_at_the_last_instant_of_min_stay_is_held_until_the_message_of_that_instant_left(folder: Path) -> None:
+    assert_passes(folder, "- {after: 24h, reply: huh, expect: {stage: human, sent: [hello, question]}}")
+
+
+def test_a_reply_that_leaves_the_stage_cancels_the_message_of_its_own_instant(folder: Path) -> None:
+    assert_passes(folder, "- {after: 24h, reply: stop, expect: {exit: stopped, sent: [hello]}}")
+
+
+def test_a_reply_at_the_start_comes_before_the_first_message(folder: Path) -> None:
+    assert_passes(folder, "- {reply: stop, expect: {exit: stopped, sent: []}}")
+
+
+def test_an_event_is_acted_on_while_replies_are_held(folder: Path) -> None:
+    steps = """
+    - {after: 1h, reply: huh, expect: {stage: ask}}
+    - {after: 1h, event: opened, expect: {stage: ask, sent: [hello, tip]}}
+    - {after: 1h, event: opened, expect: {sent: []}}
+    """
+    assert_passes(folder, steps)
+
+
+def test_expectations_come_after_everything_planned_for_the_instant(folder: Path) -> None:
+    assert_passes(folder, "- {after: 24h, expect: {sent: [hello, question]}}")
+
+
+def test_sent_and_not_sent_look_back_to_the_last_sent(folder: Path) -> None:
+    steps = """
+    - {expect: {sent: [hello]}}
+    - {after: 1h, expect: {not_sent: [hello]}}
+    - {after: 4d, expect: {not_sent: [tip]}}
+    - {expect: {sent: [question, bump], not_sent: [hello]}}
+    """
+    assert_passes(folder, steps)
+
+
+def test_assigned_looks_back_to_the_last_assigned_and_counts_escalations(folder: Path) -> None:
+    steps = """
+    - {after: 25h, reply: huh, expect: {assigned: [inbox]}}
+    - {after: 4h, expect: {assigned: [{to: lead, at: 2026-03-03T14:00:00Z}]}}
+    """
+    assert_passes(folder, steps)
+
+
+def test_days_and_times_without_an_offset_are_the_recipients(folder: Path) -> None:
+    """Clocks in London went forward on 29 March 2026, so seven days there had an hour less."""
+    text = """
+    campaign_type: visit
+    scenarios:
+      - name: spring
+        facts: {seats: 1}
+        recipient: {timezone: Europe/London}
+        start: 2026-03-27T09:00
+        steps:
+          - {at: 2026-03-28T09:00, expect: {next_due: 2026-03-30T10:00}}
+          - {after: 6d, expect: {exit: lost, not_sent: [tip]}}
+    """
+    report = report_of(folder, dedent(text))
+    assert report.failed == 0, report.render()
+
+
+def test_shares_fall_as_the_scenario_fixes_them_but_a_guard_before_them_wins(folder: Path) -> None:
+    go = "- {after: 25h, reply: go}\n- expect: {stage: %s, exit: won}"
+    assert_passes(folder, go % "red", "facts: {seats: 10}\nsplits: {share: red}")
+    assert_passes(folder, go % "large", "facts: {seats: 900}\nsplits: {share: red}")
+
+
+def test_context_shows_facts_and_captured_values(folder: Path) -> None:
+    context = "{seats: 10, renewal_on: 2026-05-01, vip: true, intent: other, rating: 4}"
+    more = "facts: {seats: 10, renewal_on: 2026-05-01, vip: true}"
+    assert_passes(folder, f"- {{after: 1h, reply: a 4, expect: {{context: {context}}}}}", more)
+    assert difference(folder, "- expect: {context: {rating: 4}}") == ("rating 4", "missing")
+    assert difference(folder, "- {reply: 4, expect: {context: {rating: null}}}") == ("rating missing", "4")
+
+
+def test_nothing_until_looks_ahead_and_changes_nothing(folder: Path) -> None:
+    steps = """
+    - {after: 1h, expect: {nothing_until: 2026-03-03T09:00:00Z}}
+    - {after: 1h, event: opened}
+    - expect: {sent: [hello, tip]}
+    """
+    assert_passes(folder, steps)
+    ahead = difference(folder, "- {after: 1h, expect: {nothing_until: 2026-03-03T09:00:01Z}}")
+    assert ahead == ("nothing until 2026-03-03T09:00:01Z", "sent question at 2026-03-03T09:00:00Z")
+
+
+def test_null_expects_nothing_to_be_due_and_no_exit(folder: Path) -> None:
+    assert_passes(folder, "- expect: {exit: null}\n- {reply: stop, expect: {next_due: null}}")
+    assert difference(folder, "- {expect: {next_due: null}}") == ("next due nothing", "2026-03-09T09:00:00Z")
+    assert difference(folder, "- {reply: stop, expect: {exit: null}}") == ("exit none", "stopped (opted_out)")
+
+
+@pytest.mark.parametrize(
+    ("expect", "expected", "got"),
+    [
+        ("{stage: human}", "stage human", "ask"),
+        ("{exit: won}", "exit won", "none; the stage is ask"),
+        ("{sent: [tip]}", "sent tip", "hello at 2026-03-02T09:00:00Z"),
+        ("{sent: []}", "sent nothing", "hello at 2026-03-02T09:00:00Z"),
+        ("{sent: [hello, tip]}", "sent hello, tip", "hello at 2026-03-02T09:00:00Z"),
+        ("{not_sent: [tip, hello]}", "no hello", "hello at 2026-03-02T09:00:00Z"),
+        ("{assigned: [inbox]}", "assigned inbox", "nothing"),
+        ("{context: {seats: 11}}", "seats 11", "10"),
+        ("{next_due: 2026-03-05T10:00:00Z}", "next due 2026-03-05T10:00:00Z", "2026-03-09T09:00:00Z"),
+    ],
+)
+def test_a_difference_shows_both_sides(folder: Path, expect: str, expected: str, got: str) -> None:
+    assert difference(folder, f"- expect: {expect}") == (expected, got)
+
+
+def test_only_the_first_difference_of_a_scenario_is_reported_with_its_place_and_story(folder: Path) -> None:
+    steps = """
+    - {after: 1h, reply: stop}
+    - {after: 1h, expect: {sent: [hello, bump], stage: ask}}
+    - {after: 1h, expect: {stage: human}}
+    """
+    report = report_of(folder, a_scenario(steps))
+    assert (report.passed, report.failed) == (0, 1)
+    assert report.results[0].render().splitlines() == [
+        "FAILED  one",
+        f"  {folder / 'visit.test.yaml'}:8:58",
+        "    expected stage ask",
+        "    got      opted_out",
+        "  what happened until then:",
+        "    2026-03-02T09:00:00Z  entered ask (start)",
+        "    2026-03-02T09:00:00Z  sent hello",
+        "    2026-03-02T10:00:00Z  reply 'stop'",
+        "    2026-03-02T10:00:00Z  entered opted_out (response)",
+    ]
+
+
+def test_the_story_of_a_long_scenario_is_cut_at_its_beginning(folder: Path) -> None:
+    steps = "- {after: 25h, reply: huh}\n" + "- {after: 1m, reply: so}\n" * 30 + "- expect: {stage: ask}"
+    timeline = run(folder, steps).timeline
+    assert timeline[0] == "(16 earlier)"
+    assert timeline[-1] == "2026-03-03T10:30:00Z  reply 'so'"
+
+
+def test_one_failing_scenario_does_not_stop_the_others(folder: Path) -> None:
+    _, _, second = a_scenario("- expect: {stage: ask}", name="two").partition("scenarios:\n")
+    report = report_of(folder, a_scenario("- expect: {stage: human}") + second)
+    assert [result.passed for result in report.results] == [False, True]
+
+
+def test_coverage_counts_stages_and_edges_and_names_what_is_missing(folder: Path) -> None:
+    report = report_of(folder, a_scenario("- {after: 25h, reply: wait, expect: {stage: ask, exit: null}}"))
+    assert str(report.stages) == "1 of 8"
+    assert str(report.edges) == "1 of 14"
+    assert "stages.ask.on_response[1]" not in report.edges.missing, "a stay that does nothing is an edge too"
+    assert "  not reached: stages.ask.timers[0]" in report.render().splitlines()
+
+
+def test_looking_ahead_covers_nothing(folder: Path) -> None:
+    report = report_of(folder, a_scenario("- expect: {nothing_until: 2026-03-12T09:00:00Z}"))
+    assert (report.failed, report.edges.covered, report.stages.covered) == (1, 0, 1)
+
+
+def test_the_report_is_plain_data_for_json(folder: Path) -> None:
+    data = report_of(folder, a_scenario("- expect: {stage: human}")).as_dict()
+    assert (data["passed"], data["failed"]) == (0, 1)
+    assert data["scenarios"][0]["difference"] == {
+        "file": str(folder / "visit.test.yaml"), "line": 7, "column": 25, "expected": "stage human", "got": "ask",
+    }  # fmt: skip
+    assert data["coverage"]["stages"]["covered"] == 1
+
+
+def test_the_campaign_type_may_be_a_path_from_the_files_folder(folder: Path) -> None:
+    below = folder / "below"
+    below.mkdir()
+    path = below / "any.test.yaml"
+    path.write_text(a_scenario("- expect: {stage: ask}").replace("visit", "../visit.yaml", 1), encoding="utf-8")
+    assert run_scenarios(path).failed == 0
+
+
+def test_a_missing_file_or_campaign_type_is_one_clear_error(folder: Path) -> None:
+    with pytest.raises(CampaignError, match=r"nothing\.test\.yaml"):
+        run_scenarios(folder / "nothing.test.yaml")
+    with pytest.raises(CampaignError, match=r"vist\.yaml"):
+        report_of(folder, a_scenario("- expect: {}").replace("visit", "vist", 1))
+
+
+@pytest.mark.parametrize(
+    ("steps", "place", "code", "message"),
+    [
+        ("- expect: {stag: ask}", (7, 18), "E101", "did you mean stage?"),
+        ("- {aftr: 2h}", (7, 10), "E101", "did you mean after?"),
+        ("- expect: {sent: [{message: hello, att: 1}]}", (7, 42), "E101", "did you mean at?"),
+        ("- {after: soon}", (7, 17), "E105", "is not a duration"),
+        ("- {at: tomorrow}", (7, 14), "E107", "is not a time"),
+        ("- {after: 1h, at: 2026-03-03T09:00:00Z}", (7, 9), "E107", "not both"),
+        ("- {reply: a, event: opened}", (7, 9), "E107", "not both"),
+        ("- expect:", (7, 9), "E107", "has no value"),
+        ("- expect: soon", (7, 17), "E107", "expected a mapping, got the text 'soon'"),
+        ("- {reply: 4.5}", (7, 17), "E107", "expected a text, got the number 4.5"),
+        ("- {reply: [yes]}", (7, 17), "E107", "expected a text, got a list"),
+        ("[]", (6, 5), "E107", "expected at least one entry"),
+        ("- expect: {context: {seats: [1]}}", (7, 35), "E107", "expected one value"),
+        ("- expect: {stage: humen}", (7, 25), "E103", "did you mean human?"),
+        ("- expect: {exit: win}", (7, 24), "E103", "unknown exit or outcome"),
+        ("- expect: {sent: [hallo]}", (7, 25), "E601", "did you mean hello?"),
+        ("- expect: {not_sent: [hallo]}", (7, 29), "E601", "did you mean hello?"),
+        ("- expect: {context: {seat: 1}}", (7, 28), "E301", "did you mean seats?"),
+        ("- {at: 2026-03-01T09:00:00Z}", (7, 14), "E107", "lies before the one above it"),
+    ],
+)
+def test_a_slip_in_a_step_is_a_problem_with_a_place(
+    folder: Path, steps: str, place: tuple[int, int], code: str, message: str
+) -> None:
+    [(line, column, found, text)] = problems_of(folder, a_scenario(steps))
+    assert (line, column, found) == (*place, code)
+    assert message in text
+
+
+@pytest.mark.parametrize(
+    ("more", "place", "code", "message"),
+    [
+        ("facts: {seat: 1}", (4, 13), "E301", "did you mean seats?"),
+        ("facts: {seats: many}", (4, 20), "E107", "expected int 1..1000, got 'many'"),
+        ("recipient: {timezone: Europe/Lundon}", (4, 27), "E106", "unknown time zone"),
+        ("recipient: {timezon: UTC}", (4, 17), "E101", "did you mean timezone?"),
+        ("splits: {human: red}", (4, 14), "E103", "has no shares to fix"),
+        ("splits: {share: large}", (4, 21), "E103", "expected one of red"),
+    ],
+)
+def test_a_slip_in_a_scenario_is_a_problem_with_a_place(
+    folder: Path, more: str, place: tuple[int, int], code: str, message: str
+) -> None:
+    [(line, column, found, text)] = problems_of(folder, a_scenario("- expect: {stage: ask}", more))
+    assert (line, column, found) == (*place, code)
+    assert message in text
+
+
+def test_all_slips_are_reported_together(folder: Path) -> None:
+    steps = "- {after: 1h, expect: {stage: asc, sent: [hallo]}}\n- {expect: {stage: humen}}"
+    assert [each[2] for each in problems_of(folder, a_scenario(steps))] == ["E103", "E601", "E103"]
+
+
+def test_two_scenarios_of_one_name_are_a_problem(folder: Path) -> None:
+    again = a_scenario("- expect: {stage: ask}").partition("scenarios:\n")[2]
+    assert [each[2] for each in problems_of(folder, a_scenario("- expect: {}") + again)] == ["E108"]
+
+
+def test_a_time_beyond_the_calendar_is_a_problem_and_no_traceback(folder: Path) -> None:
+    steps = "- {after: 36000d}\n- {after: 36000d}\n- expect: {exit: lost}"
+    assert [each[2] for each in problems_of(folder, a_scenario(steps))] == ["E105"]

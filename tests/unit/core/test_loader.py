@@ -1,0 +1,243 @@
+"""A campaign type's text becomes a loaded type, or every problem of it at once, in an author's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.core.durations import parse_duration
+from engine.core.errors import CampaignError, SpecError
+from engine.core.loader import LoadedType, parse_campaign_type
+from engine.core.problems import Problem
+from engine.core.spec import CampaignTypeSpec
+
+HELLO = """\
+campaign_type: hello
+version: 1
+facts:
+  first_name: text
+responses:
+  answer: {yes_please: {any_word: [yes, sure]}}
+start: greet
+always:
+  - {when: responses_total > 9, go: lost}
+stages:
+  greet:
+    on_enter:
+      - send: hi
+    on_response:
+      - {when: answer == "yes_please", go: won}
+      - otherwise: lost
+    on_event:
+      opened: {go: won}
+    timers:
+      - {after: 3d, go: lost}
+exits:
+  won: won
+  lost: {outcome: lost}
+messages:
+  hi: {text: "Hello {{ first_name }}"}
+"""
+JARGON = re.compile(
+    r"Input should|Extra inputs|Field required|valid (string|dict|list)|function-|\[key\]|Spec\b|NoneType"
+)
+
+
+def problems_of(source: str, read_file: Callable[[str], str] | None = None) -> list[Problem]:
+    with pytest.raises(SpecError) as caught:
+        parse_campaign_type(source, "hello.yaml", read_file)
+    return list(caught.value.problems)
+
+
+def changed(*changes: tuple[str, str]) -> str:
+    source = HELLO
+    for old, new in changes:
+        assert old in source
+        source = source.replace(old, new, 1)
+    return source
+
+
+def test_a_right_file_is_loaded_with_its_document_and_source() -> None:
+    loaded = parse_campaign_type(HELLO, "hello.yaml")
+    assert isinstance(loaded, LoadedType)
+    assert loaded.source == HELLO
+    assert loaded.spec.stages["greet"].timers[0].after == parse_duration("3d")
+    assert loaded.spec.stages["greet"].on_event["opened"][0].go == "won"
+    assert loaded.spec.exits["won"].outcome == "won"
+    assert loaded.document.position(("stages", "greet", "timers", 0, "after")) == (20, 17)
+
+
+def test_a_spec_survives_json() -> None:
+    spec = parse_campaign_type(HELLO, "hello.yaml").spec
+    assert (
+        CampaignTypeSpec.model_validate_json(
+            yaml.safe_dump(spec.as_json()) and spec.model_dump_json(by_alias=True, exclude_unset=True)
+        )
+        == spec
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "place", "says"),
+    [
+        # unknown keys, whose suggestions are the keys of that very place
+        ("start:", "strat:", "E101", (7, 1), "did you mean start?"),
+        ("send: hi", "snd: hi", "E101", (13, 9), "expected one of assign, send, set; did you mean send?"),
+        ("send: hi", "{send: hi, aftr: 1d}", "E101", (13, 20), "expected one of after, send, when"),
+        ("any_word", "any_wrod", "E101", (6, 26), "did you mean any_word?"),
+        ("{go: won}", "{goo: won}", "E101", (18, 16), "did you mean go?"),
+        ("{go: won}", "[{go: won}, {go: stay, doo: x}]", "E101", (18, 32), "expected one of at_most, do, go"),
+        ("{outcome: lost}", "{outcome: lost, on_enter: [{send: hi, when: x, x: 1}]}", "E101", (23, 51), "'x'"),
+        ("yes_please: {any_word", "matcher: {any_wrod", "E101", (6, 22), "did you mean any_word?"),
+        # durations
+        ("3d", "3 days", "E105", (20, 17), "'3 days' is not a duration"),
+        ("3d", "3", "E105", (20, 17), "expected a duration, as in 48h, got the number 3"),
+        ("3d", "[3d]", "E105", (20, 17), "expected a duration, as in 48h, got a list"),
+        ("3d", "99999w", "E105", (20, 17), "longer than 100 years"),
+        # wrong types and values
+        ("  won: won", "  won: winner", "E107", (22, 8), "unknown value 'winner'; expected one of lost, stopped, won"),
+        ("  won: won", "  won: 1", "E107", (22, 8), "expected a mapping, got the number 1"),
+        ("{outcome: lost}", "{outcome: lots}", "E107", (23, 19), "did you mean lost?"),
+        ("version: 1", "version: '1'", "E107", (2, 10), "expected a whole number, got the text '1'"),
+        ("version: 1", "version: 0", "E107", (2, 10), "expected at least 1, got 0"),
+        ("version: 1", "version: 1.0", "E107", (2, 10), "expected a whole number, got the number 1.0"),
+        ("version: 1", "version: true", "E107", (2, 10), "expected a whole number, got true"),
+        ("version: 1", "version:", "E107", (2, 1), "the key 'version' has no value"),
+        ("[yes, sure]", "[yes, 1]", "E107", (6, 43), "expected a text, got the number 1; quote it"),
+        ("[yes, sure]", "yes", "E107", (6, 37), "expected a list, got the text 'yes'; put it in [ ]"),
+        ("[yes, sure]", "[]", "E107", (6, 37), "at least one entry"),
+        ("{any_word: [yes, sure]}", "{text: false}", "E107", (6, 32), "expected true, got false"),
+        ("{any_word: [yes, sure]}", "{number: 5}", "E107", (6, 34), "expected true or a text, as in 1..5"),
+        ("{any_word: [yes, sure]}", "{number: 5..1}", "E107", (6, 34), "empty range"),
+        ("{any_word: [yes, sure]}", "{}", "E107", (6, 12), "expected exactly one of any_word"),
+        ("{any_word: [yes, sure]}", "yes", "E107", (6, 11), "expected a mapping, got the text"),
+        ("- send: hi", "- hello", "E107", (13, 9), "expected an action: one of send, assign, set, got the text"),
+        ("- send: hi", "- {after: 1d}", "E107", (13, 9), "expected an action"),
+        ("- send: hi", "- set: {first_name: [1]}", "E107", (13, 27), "true or false, a whole number, a number or a text"),
+        ("- send: hi", "- assign: bob", "E107", (13, 17), "expected a mapping, got the text 'bob'"),
+        ("- otherwise: lost", "- {otherwise: lost, when: x}", "E107", (16, 9), "no when: beside it"),
+        ("- otherwise: lost", "- {when: x}", "E107", (16, 9), "expected either go: or otherwise:"),
+        ("- otherwise: lost", "- {go: won, at_most: 1}", "E107", (16, 9), "expected go: stay"),
+        ("{go: won}", "won", "E107", (18, 15), "expected a mapping, got the text 'won'"),
+        ("{go: won}", "{go: stay, at_most: 0}", "E107", (18, 35), "expected at least 1, got 0"),
+        ("first_name: text", "first_name: string", "E107", (4, 15), "'string' is not a fact type"),
+        ("first_name: text", "first_name: 3", "E107", (4, 15), "expected a fact type, as in text, got the number 3"),
+        ("first_name: text", "first name: text", "E107", (4, 3), "expected a name of at most 63"),
+        ("first_name: text", f"{'x' * 64}: text", "E107", (4, 3), "expected a name of at most 63"),
+        ("{text: \"Hello {{ first_name }}\"}", "{subject: x}", "E107", (25, 3), "expected either text: or file:"),
+        ("{text: \"Hello {{ first_name }}\"}", "{text: ''}", "E107", (25, 14), "got an empty one"),
+        ("  greet:\n", "  greet: hello\n  other:\n", "E107", (11, 10), "expected a mapping, got the text 'hello'"),
+        # missing keys, at their parent
+        ("start: greet", "", "E107", (1, 1), "the key 'start' is missing; expected a text"),
+        ("{after: 3d, go: lost}", "{go: lost}", "E107", (20, 9), "the key 'after' is missing; expected a duration"),
+        ("{outcome: lost}", "{on_enter: []}", "E107", (23, 3), "'outcome' is missing; expected one of won, lost, stopped"),
+        ("on_enter:\n      - send: hi", "visits:\n      at_most: 2", "E107", (12, 5), "the key 'then' is missing"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named_where_it_stands(
+    old: str, new: str, code: str, place: tuple[int, int], says: str
+) -> None:
+    problem, *others = problems_of(changed((old, new)))
+    assert others == []
+    assert (problem.code, problem.line, problem.column) == (code, *place)
+    assert says in problem.message
+
+
+def test_all_problems_of_reading_and_shape_come_at_once_and_sorted() -> None:
+    source = changed(
+        ("version: 1", "version: 010\nversion: 2"), ("3d", "9:30"), ("won: won", "won: winner"), ("hi:", "h i:")
+    )
+    found = [(each.code, each.line) for each in problems_of(source)]
+    assert found == [("E104", 2), ("E102", 3), ("E104", 21), ("E107", 23), ("E107", 26)]
+
+
+def test_what_cannot_be_read_hides_nothing_found_before_it() -> None:
+    assert [each.code for each in problems_of("a: 010\nb: [")] == ["E104", "E100"]
+
+
+def test_an_empty_value_is_a_problem_even_where_the_key_may_be_left_out() -> None:
+    problem, *others = problems_of(changed(('when: answer == "yes_please"', "when: ")))
+    assert others == []
+    assert (problem.line, problem.column, problem.code) == (15, 10, "E107")
+    assert "'when' has no value" in problem.message
+
+
+def test_a_problem_in_what_an_anchor_shares_is_told_once() -> None:
+    source = changed(("- {after: 3d, go: lost}", "- &wait {after: 3, go: lost}\n      - *wait\n      - <<: *wait"))
+    assert [(each.code, each.line, each.column) for each in problems_of(source)] == [("E105", 20, 24)]
+
+
+def test_a_message_file_becomes_the_text_of_its_message() -> None:
+    source = changed(('{text: "Hello {{ first_name }}"}', "{subject: Hi, file: hi.liquid}"))
+    spec = parse_campaign_type(source, "hello.yaml", {"hi.liquid": "Hello {{ first_name }}!"}.__getitem__).spec
+    message = spec.messages["hi"]
+    assert (message.subject, message.text, message.file) == ("Hi", "Hello {{ first_name }}!", None)
+    assert spec.as_json()["messages"]["hi"] == {"subject": "Hi", "text": "Hello {{ first_name }}!"}
+
+
+@pytest.mark.parametrize("content", [None, "", "a\0b"])
+def test_a_message_file_that_cannot_be_used_is_a_problem_at_its_name(content: str | None) -> None:
+    def read_file(name: str) -> str:
+        if content is None:
+            raise CampaignError(f"there is no file {name}")
+        return content
+
+    problem, *others = problems_of(changed(('text: "Hello {{ first_name }}"', "file: hi.liquid")), read_file)
+    assert others == []
+    assert (problem.code, problem.line, problem.column) == ("E103", 25, 14)
+    assert "hi.liquid" in problem.message
+
+
+def test_checks_run_on_a_right_shape_only() -> None:
+    unknown_target = ("go: lost", "go: nowhere")
+    assert [each.code for each in problems_of(changed(unknown_target))] == ["E103"]
+    assert [each.code for each in problems_of(changed(unknown_target, ("3d", "3 days")))] == ["E105"]
+
+
+PLAIN = yaml.safe_load(HELLO)
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-9, 2**63), st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["", "3d", "stay", "won", "answer", "1..5", "one of [a]", "{{ x", "and or", "é\x85", "a" * 80]),
+    st.text(max_size=5), st.lists(st.just({"go": "won"}), max_size=2),
+    st.dictionaries(st.sampled_from(["send", "matcher", "labels", "go", "after", "0", "text"]), st.just("3d"), max_size=2),
+)  # fmt: skip
+
+
+def _spoil(value: Any, draw: Any) -> Any:
+    """`value` with one part, somewhere in it, replaced, removed or renamed."""
+    if not isinstance(value, dict | list) or not value or draw(st.integers(0, 5)) == 0:
+        return draw(ODD)
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    part = draw(st.sampled_from(keys))
+    if isinstance(value, list):
+        return [*value[:part], _spoil(value[part], draw), *value[part + 1 :]]
+    what = draw(st.sampled_from(["change", "change", "change", "remove", "rename"]))
+    if what == "change":
+        return {**value, part: _spoil(value[part], draw)}
+    left = {key: inner for key, inner in value.items() if key != part}
+    return left if what == "remove" else {**left, draw(st.text(max_size=4)): value[part]}
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_spoilt_file_brings_problems_in_an_authors_words_and_nothing_else(data: st.DataObject) -> None:
+    spoilt = _spoil(PLAIN, data.draw)
+    source = yaml.safe_dump(spoilt, default_flow_style=data.draw(st.booleans()), allow_unicode=True)
+    try:
+        parse_campaign_type(source, "hello.yaml")
+    except SpecError as error:
+        assert error.problems
+        for problem in error.problems:
+            assert not JARGON.search(problem.message), problem.message
+            assert 1 <= problem.line <= source.count("\n") + 1
+
+
+@given(st.text(max_size=80))
+def test_any_text_at_all_is_a_campaign_type_or_a_spec_error(source: str) -> None:
+    assert problems_of(source)
