@@ -3,6 +3,10 @@
 `Batch.decide` evaluates one conversation. An exception there is that conversation's own misfortune: it is noted,
 the others go on. Everything else collects what the decisions came to, in the form the statements of
 `engine.db.progression` take.
+
+A decision is pure, so conversations that are alike in everything a decision can read share one: those of a campaign
+that stand at the same place since the same instant, with the same counters and pending instants and the same news.
+Whether a decision read more, a fact or the conversation's own id, is known afterwards, and then it is not shared.
 """
 
 from __future__ import annotations
@@ -13,11 +17,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from engine.core.compiled import CompiledType
+from engine.core.compiled import SHARE, CompiledType
 from engine.core.decide import decide
 from engine.core.model import Conversation, Decision, Effect, Event, Step
 from engine.db.conversations import Claimed, Fate, Waiting
-from engine.db.progress import ConversationCodec, dump_context, dump_progress, dump_values
+from engine.db.progress import Context, ConversationCodec, dump_context, dump_progress, dump_values
 
 Rows = list[dict[str, Any]]
 
@@ -25,7 +29,7 @@ Rows = list[dict[str, Any]]
 class Campaign(NamedTuple):
     """What a batch must know of a campaign. `ended_by` is set when its conversations are to stop, and why."""
 
-    id: UUID
+    id: str
     compiled: CompiledType
     codec: ConversationCodec
     paused: bool = False
@@ -36,11 +40,24 @@ class Campaign(NamedTuple):
 class DeltaKey(NamedTuple):
     """What a count is of; the meaning of the dimensions stands above `metric_deltas` in `engine.db.tables`."""
 
-    campaign_id: UUID
+    campaign_id: str
     metric: str
     stage: str = ""
     target: str = ""
     label: str = ""
+
+
+class Group:
+    """Conversations that share a decision: their ids, and what one of them counts for."""
+
+    __slots__ = ("counts", "finished", "ids", "number", "steps")
+
+    def __init__(self, number: int, first: str) -> None:
+        self.number = number
+        self.ids = [first]
+        self.steps = 0
+        self.finished = False
+        self.counts: list[tuple[DeltaKey, timedelta]] = []
 
 
 class Batch:
@@ -54,64 +71,102 @@ class Batch:
         self.assignments: Rows = []
         self.cancels: Rows = []
         self.readings: Rows = []
-        self.events_taken: list[UUID] = []
-        self.unsubscribed: list[UUID] = []
+        self.events_taken: list[str] = []
+        self.unsubscribed: list[str] = []
         self.failures: list[tuple[Claimed, Exception]] = []
-        self.finished_count = 0
+        self._groups: list[Group] = []
+        self._alike: dict[tuple[object, ...], Group] = {}
         self._counts: Counter[DeltaKey] = Counter()
         self._durations: Counter[DeltaKey] = Counter()
 
     @property
+    def conversation_count(self) -> int:
+        """Conversations decided."""
+        return sum(len(group.ids) for group in self._groups)
+
+    @property
     def advanced_count(self) -> int:
         """Progressions: history rows."""
-        return len(self.steps)
+        return sum(len(group.ids) * group.steps for group in self._groups)
+
+    @property
+    def finished_count(self) -> int:
+        """Conversations that came to an end."""
+        return sum(len(group.ids) for group in self._groups if group.finished)
 
     def decide(self, row: Claimed, campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None) -> None:
         """Evaluate one claimed conversation and collect what follows."""
+        alike = None
+        if not waiting and not campaign.paused and row.status == "active":
+            news = fate[1:] if fate is not None else None
+            alike = (
+                row.campaign_id, row.version, row.seq, row.stage, row.entered_at, row.timezone, row.locale,
+                row.progress, news,
+            )  # fmt: skip
+            if (group := self._alike.get(alike)) is not None:
+                group.ids.append(row.id)
+                return
         try:
-            conversation = load_conversation(row, campaign)
+            conversation, context = load_conversation(row, campaign)
             decision = decide(campaign.compiled, conversation, events_of(campaign, waiting, fate), self.now)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this conversation's own, and is recorded
             self.failures.append((row, error))
             return
-        arrivals = [each.received_at for each in waiting]
-        if fate is not None and fate.sent_at is not None:
-            arrivals.append(fate.sent_at)
-        later = min((at for at in arrivals if at > self.now), default=None)
-        self._collect_row(row, conversation, decision, waiting, later)
-        self._collect_steps(row, decision.steps)
-        self._collect_effects(row, campaign, decision.effects)
-        if decision.conversation.status != "paused":
-            self._collect_taken(row, decision, waiting)
-        if conversation.status != decision.conversation.status and decision.steps:
-            self._finish(row, campaign, decision)
+        group = Group(len(self._groups), row.id)
+        self._groups.append(group)
+        self._collect(group, row, campaign, conversation, decision, waiting, fate)
+        if alike is not None and not context.was_read and not any(SHARE in each.inputs for each in decision.trace):
+            self._alike[alike] = group
 
-    def count(self, key: DeltaKey, count: int = 1, duration: timedelta | None = None) -> None:
-        """Add to what `metric_deltas` will say."""
+    def count(self, key: DeltaKey, count: int = 1, duration: timedelta = timedelta()) -> None:
+        """Add to what `metric_deltas` will say: `count` of something, `duration` in all."""
         self._counts[key] += count
-        if duration is not None:
-            self._durations[key] += duration // timedelta(microseconds=1)
+        self._durations[key] += duration // _MICROSECOND
 
     def deltas(self) -> Rows:
-        day = self.now.date().isoformat()
+        """Every count of the batch, one row for each key."""
+        counts, durations = self._counts.copy(), self._durations.copy()
+        for group in self._groups:
+            for key, duration in group.counts:
+                counts[key] += len(group.ids)
+                durations[key] += len(group.ids) * (duration // _MICROSECOND)
+        day = self.now.date()
         return [
-            {
-                "campaign_id": key.campaign_id,
-                "day": day,
-                "metric": key.metric,
-                "stage": key.stage,
-                "target": key.target,
-                "label": key.label,
-                "count": count,
-                "duration_us": self._durations[key],
-            }
-            for key, count in self._counts.items()
+            key._asdict() | {"day": day, "count": count, "duration_us": durations[key]} for key, count in counts.items()
         ]
 
     # ---- collecting ---------------------------------------------------------------------------------------------
 
+    def _collect(
+        self,
+        group: Group,
+        row: Claimed,
+        campaign: Campaign,
+        before: Conversation,
+        decision: Decision,
+        waiting: Sequence[Waiting],
+        fate: Fate | None,
+    ) -> None:
+        arrivals = [each.received_at for each in waiting]
+        if fate is not None and fate.sent_at is not None:
+            arrivals.append(fate.sent_at)
+        later = min((at for at in arrivals if at > self.now), default=None)
+        self._collect_row(group, row, before, decision, waiting, later)
+        self._collect_steps(group, row, decision.steps)
+        self._collect_effects(group, row, campaign, decision.effects)
+        if decision.conversation.status != "paused":
+            self._collect_taken(row, before, decision, waiting)
+        if before.status != decision.conversation.status and decision.steps:
+            self._finish(group, campaign, decision)
+
     def _collect_row(
-        self, row: Claimed, before: Conversation, decision: Decision, waiting: Sequence[Waiting], later: datetime | None
+        self,
+        group: Group,
+        row: Claimed,
+        before: Conversation,
+        decision: Decision,
+        waiting: Sequence[Waiting],
+        later: datetime | None,
     ) -> None:
         """The conversation's own row. `later` is when something that has arrived is to be looked at, after now."""
         it = decision.conversation
@@ -120,7 +175,8 @@ class Batch:
         due = min((at for at in (decision.next_due, later) if at is not None), default=None)
         self.rows.append(
             {
-                "id": row.id,
+                "number": group.number,
+                "ids": group.ids,
                 "was": row.seq,
                 "seq": it.seq,
                 "stage": it.stage,
@@ -134,12 +190,13 @@ class Batch:
             }
         )
 
-    def _collect_steps(self, row: Claimed, steps: Iterable[Step]) -> None:
+    def _collect_steps(self, group: Group, row: Claimed, steps: Sequence[Step]) -> None:
+        group.steps = len(steps)
         since = row.entered_at
         for step in steps:
             self.steps.append(
                 {
-                    "id": row.id,
+                    "number": group.number,
                     "seq": step.seq,
                     "sends": step.sends,
                     "entered": step.entered,
@@ -151,19 +208,20 @@ class Batch:
             )
             metric = "entered" if step.entered else "stayed"
             key = DeltaKey(row.campaign_id, metric, step.source or "", step.to or "", step.cause)
-            self.count(key, duration=step.at - since if step.entered and since is not None else None)
+            stayed = step.at - since if step.entered and since is not None else timedelta()
+            group.counts.append((key, stayed))
             if step.entered:
                 since = step.at
 
-    def _collect_effects(self, row: Claimed, campaign: Campaign, effects: Iterable[Effect]) -> None:
+    def _collect_effects(self, group: Group, row: Claimed, campaign: Campaign, effects: Iterable[Effect]) -> None:
         scopes: set[str] = set()
         for effect in effects:
             if effect.kind == "send":
-                self._collect_send(row, campaign, effect)
+                self._collect_send(group, campaign, effect)
             elif effect.kind == "assign":
                 self.assignments.append(
                     {
-                        "id": row.id,
+                        "ids": group.ids,
                         "seq": effect.seq,
                         "ordinal": effect.ordinal,
                         "campaign_id": campaign.id,
@@ -177,13 +235,13 @@ class Batch:
             elif effect.kind == "unsubscribe":
                 self.unsubscribed.append(row.recipient_id)
         if scopes:
-            self.cancels.append({"id": row.id, "was": row.seq, "scopes": sorted(scopes)})
+            self.cancels.append({"ids": group.ids, "was": row.seq, "scopes": sorted(scopes)})
 
-    def _collect_send(self, row: Claimed, campaign: Campaign, effect: Effect) -> None:
+    def _collect_send(self, group: Group, campaign: Campaign, effect: Effect) -> None:
         channel = campaign.compiled.spec.channel
         self.messages.append(
             {
-                "id": row.id,
+                "number": group.number,
                 "not_before": effect.at,
                 "seq": effect.seq,
                 "ordinal": effect.ordinal,
@@ -195,62 +253,69 @@ class Batch:
                 "message": effect.name,
             }
         )
-        self.count(DeltaKey(campaign.id, "queued", effect.stage or "", channel, effect.name))
-        if effect.cancelled:
-            self.count(DeltaKey(campaign.id, "cancelled", effect.stage or "", channel, effect.name))
+        for metric in ("queued", "cancelled") if effect.cancelled else ("queued",):
+            group.counts.append((DeltaKey(campaign.id, metric, effect.stage or "", channel, effect.name), timedelta()))
 
-    def _collect_taken(self, row: Claimed, decision: Decision, waiting: Sequence[Waiting]) -> None:
+    def _collect_taken(
+        self, row: Claimed, before: Conversation, decision: Decision, waiting: Sequence[Waiting]
+    ) -> None:
         """Responses and events received by now are taken in; count first answers."""
         readings = {reading.key: reading for reading in decision.readings}
-        engaged = row.progress.get("responses_total", 0) > 0
+        engaged = before.responses_total > 0 or row.status not in ("active", "paused")
         for each in waiting:
             if each.received_at > self.now:
                 continue
             if each.kind == "event":
                 self.events_taken.append(each.id)
                 continue
-            reading = readings.get(str(each.id))
+            reading = readings.get(each.id)
             stage = reading.stage if reading else None
-            values = dump_values(reading.values) if reading else {}
-            self.readings.append({"id": each.id, "stage": stage, "reading": values})
+            self.readings.append(
+                {"id": each.id, "stage": stage, "reading": dump_values(reading.values) if reading else {}}
+            )
             if reading is not None and reading.first:
                 self.count(DeltaKey(row.campaign_id, "responded", stage or ""))
-            if not engaged and row.status in ("active", "paused"):
+            if not engaged:
                 engaged = True
                 self.count(DeltaKey(row.campaign_id, "engaged", stage or ""))
 
-    def _finish(self, row: Claimed, campaign: Campaign, decision: Decision) -> None:
+    def _finish(self, group: Group, campaign: Campaign, decision: Decision) -> None:
         it = decision.conversation
         exit = campaign.compiled.stages[it.stage] if it.stage is not None else None
+        exited = exit is not None and exit.outcome is not None
         outcome = exit.outcome if exit is not None and exit.outcome is not None else it.status
-        target = it.stage if exit is not None and exit.outcome is not None else None
-        last = decision.steps[-1]
-        key = DeltaKey(campaign.id, "finished", last.source or "", target or "", outcome)
-        self.count(key, duration=self.now - it.started_at if it.started_at is not None else None)
-        self.finished_count += 1
+        key = DeltaKey(
+            campaign.id, "finished", decision.steps[-1].source or "", it.stage or "" if exited else "", outcome
+        )
+        lasted = self.now - it.started_at if it.started_at is not None else timedelta()
+        group.counts.append((key, lasted))
+        group.finished = True
 
 
+_MICROSECOND = timedelta(microseconds=1)
 _SCOPES: dict[str, set[str]] = {
     "follow_up": {"follow_up"},
     "stage": {"follow_up", "stage"},
     "conversation": {"follow_up", "stage", "conversation"},
 }
+_LONG_AGO = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 
 
-def load_conversation(row: Claimed, campaign: Campaign) -> Conversation:
-    """The conversation of a row; paused exactly while its campaign is."""
+def load_conversation(row: Claimed, campaign: Campaign) -> tuple[Conversation, Context]:
+    """The conversation of a row, paused exactly while its campaign is; and what it reads its facts from."""
     status: Any = row.status
     if status in ("active", "paused"):
         status = "paused" if campaign.paused else "active"
-    it = Conversation(row.id, row.stage, status, row.seq, row.entered_at, row.timezone, row.locale)
-    return campaign.codec.load(it, row.context, row.progress)
+    it = Conversation(UUID(row.id), row.stage, status, row.seq, row.entered_at, row.timezone, row.locale)
+    return it, campaign.codec.load(it, row.context, row.progress)
 
 
 def events_of(campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None) -> list[Event]:
+    """What the conversation is to hear: what arrived, the fate of the message it counts from, the campaign's end."""
     events = [
-        Event("response", each.received_at, text=each.body, key=str(each.id))
+        Event("response", each.received_at, text=each.body, key=each.id)
         if each.kind == "response"
-        else Event("event", each.received_at, name=each.body, key=str(each.id))
+        else Event("event", each.received_at, name=each.body, key=each.id)
         for each in waiting
     ]
     if fate is not None:
@@ -259,6 +324,3 @@ def events_of(campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None)
     if campaign.ended_at is not None:
         events.append(Event("end", campaign.ended_at, name=campaign.ended_by))
     return events
-
-
-_LONG_AGO = datetime.fromisoformat("0001-01-02T00:00:00+00:00")

@@ -27,7 +27,7 @@ from engine.clock import Clock
 from engine.core.compiled import CompiledType
 from engine.core.errors import RefusedError
 from engine.core.facts import fact_from_json
-from engine.db.buckets import bucket_of_key, conversation_id, recipient_id
+from engine.db.buckets import hex_ids
 from engine.db.campaigns import LIVE, CampaignRepository, CampaignRow
 from engine.db.database import Database
 from engine.db.metrics import Delta, MetricsRepository
@@ -37,7 +37,7 @@ from engine.registry import TypeRegistry
 from engine.rejects import Rejects, open_rejects, rejects_path
 
 Progress = Callable[[int, int | None], None]
-_BLOCK = 1000  # rows judged and sent at once: some 10 ms of work
+_BLOCK = 10_000  # rows judged and sent at once: some 10 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +164,21 @@ class _Intake:
     def rows(self, rejects: Rejects) -> Iterator[StagedRow]:
         """The good rows; the others go to `rejects`."""
         seen: set[int] = set()
-        admit, lanes, campaign_id = self.admission.admit, self.campaign.lanes, self.campaign.id
+        admit, campaign_id = self.admission.admit, self.campaign.id
+        lanes = [str(lane) for lane in self.campaign.lanes]
         for line, cells, problem in self.audience.rows:
             try:
                 if problem:
                     raise ValueError(problem)
-                key, email, phone, timezone, locale, facts, priority = admit(cells)
-                id = recipient_id(key)
-                if id.int in seen:
+                it = admit(cells)
+                bucket, recipient, conversation = hex_ids(campaign_id, it.key)
+                if (known := int(recipient, 16)) in seen:
                     raise ValueError("this key was seen before in the file")
             except ValueError as error:
                 rejects.add(line, cells, str(error))
                 continue
-            seen.add(id.int)
+            seen.add(known)
             yield StagedRow(
-                bucket_of_key(key), id, conversation_id(campaign_id, key), key, email, phone, timezone, locale,
-                lanes[priority], orjson.dumps(facts).decode(),
+                str(bucket), recipient, conversation, it.key, it.email, it.phone, it.timezone, it.locale,
+                lanes[it.priority], orjson.dumps(it.facts).decode(),
             )  # fmt: skip

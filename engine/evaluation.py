@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.backoff import retry_delay
 from engine.batch import Batch, Campaign, DeltaKey, events_of, load_conversation
+from engine.core.compiled import CompiledType
 from engine.core.errors import RepositoryError
 from engine.core.model import Conversation, Event
-from engine.db.buckets import bucket_of
 from engine.db.campaigns import CampaignRepository, CampaignState
 from engine.db.conversations import Claimed, ConversationStateRepository, Fate, Waiting
-from engine.db.progress import ConversationCodec
+from engine.db.progress import ConversationCodec, find_awaited, find_start
 from engine.db.progression import Cancelled, ProgressionRepository
 from engine.registry import TypeRegistry
 from engine.settings import Settings
@@ -44,9 +44,9 @@ class Evaluation:
         bucket: int,
         now: datetime,
         rows: Sequence[Claimed],
-        ends: tuple[UUID, str] | None = None,
+        ends: str = "",
     ) -> Batch:
-        """Decide every row, with what arrived for it."""
+        """Decide every row, with what arrived for it; `ends` is why all of them are to stop, if they are."""
         campaigns = await self._campaigns(connection, rows, now, ends)
         waiting, fates = await _arrivals(connection, bucket, rows)
         batch = Batch(now)
@@ -59,36 +59,32 @@ class Evaluation:
         return batch
 
     async def read_one(
-        self, connection: AsyncConnection, row: Claimed, now: datetime
-    ) -> tuple[Campaign, Conversation, list[Event]]:
-        """Its campaign, the conversation and what arrived for it, to decide or explain it without writing."""
-        campaigns = await self._campaigns(connection, [row], now, None)
+        self, connection: AsyncConnection, bucket: int, row: Claimed, now: datetime
+    ) -> tuple[CompiledType, Conversation, list[Event]]:
+        """Its campaign type, the conversation and what arrived for it, to decide or explain it without writing."""
+        campaigns = await self._campaigns(connection, [row], now)
         campaign = campaigns[row.campaign_id, row.version]
         if isinstance(campaign, Exception):
             raise campaign
-        bucket = bucket_of(row.id)
-        waiting, fates = await _arrivals(connection, bucket if bucket is not None else -1, [row])
-        return (
-            campaign,
-            load_conversation(row, campaign),
-            events_of(campaign, waiting.get(row.id, ()), fates.get(row.id)),
-        )
+        waiting, fates = await _arrivals(connection, bucket, [row])
+        conversation, _ = load_conversation(row, campaign)
+        return campaign.compiled, conversation, events_of(campaign, waiting.get(row.id, ()), fates.get(row.id))
 
     async def _campaigns(
-        self, connection: AsyncConnection, rows: Iterable[Claimed], now: datetime, ends: tuple[UUID, str] | None
-    ) -> dict[tuple[UUID, int], Campaign | Exception]:
+        self, connection: AsyncConnection, rows: Iterable[Claimed], now: datetime, ends: str = ""
+    ) -> dict[tuple[str, int], Campaign | Exception]:
         """The campaigns of the rows as they are now, each with its compiled type; an error in place of a broken one."""
         wanted = {(row.campaign_id, row.version) for row in rows}
-        found = await CampaignRepository(connection).find_states([id for id, _ in wanted])
-        by_id = {campaign.id: campaign for campaign in found}
-        campaigns: dict[tuple[UUID, int], Campaign | Exception] = {}
+        found = await CampaignRepository(connection).find_states([UUID(id) for id, _ in wanted])
+        by_id = {str(campaign.id): campaign for campaign in found}
+        campaigns: dict[tuple[str, int], Campaign | Exception] = {}
         for id, version in wanted:
             try:
                 campaign = by_id[id]
                 compiled = await self._registry.get(connection, campaign.campaign_type, version)
                 codec = self._codecs.setdefault((compiled.name, version), ConversationCodec(compiled))
-                cause = ends[1] if ends is not None else _ended_by(campaign, now)
-                ended_at = now if ends is not None else (campaign.ends_at if cause == "campaign_end" else now)
+                cause = ends or _ended_by(campaign, now)
+                ended_at = campaign.ends_at if cause == "campaign_end" and not ends else now
                 campaigns[id, version] = Campaign(
                     id,
                     compiled,
@@ -119,16 +115,20 @@ class Evaluation:
         if batch.failures:
             await repository.mark_failed([self._failure(batch, row, error) for row, error in batch.failures])
         if batch.rows or batch.failures:
-            await repository.advance_conversations(batch.rows, batch.steps, batch.messages, batch.deltas())
+            await repository.advance_conversations(
+                batch.rows, batch.steps, batch.messages, batch.deltas(), batch.conversation_count
+            )
 
     def _failure(self, batch: Batch, row: Claimed, error: Exception) -> dict[str, object]:
         attempts = row.attempts + 1
         parked = attempts >= self._settings.max_attempts
         delay = retry_delay(attempts, self._settings.retry_delay_seconds, self._random)
         reason = _reason(error)
-        log.error("conversation failed", conversation=str(row.id), attempts=attempts, parked=parked, error=reason)
+        log.error("conversation failed", conversation=row.id, attempts=attempts, parked=parked, error=reason)
         if parked:
-            batch.count(DeltaKey(row.campaign_id, "finished", row.stage or "", "", "failed"), duration=timedelta())
+            started_at = find_start(row.progress)
+            lasted = batch.now - started_at if started_at is not None else timedelta()
+            batch.count(DeltaKey(row.campaign_id, "finished", row.stage or "", "", "failed"), duration=lasted)
         return {
             "id": row.id,
             "attempts": attempts,
@@ -140,15 +140,15 @@ class Evaluation:
 
 async def _arrivals(
     connection: AsyncConnection, bucket: int, rows: Sequence[Claimed]
-) -> tuple[dict[UUID, list[Waiting]], dict[UUID, Fate]]:
+) -> tuple[dict[str, list[Waiting]], dict[str, Fate]]:
     """What waits for these conversations: responses and events, and the fate of messages they count from."""
     repository = ConversationStateRepository(connection)
-    waiting: dict[UUID, list[Waiting]] = {}
-    fates: dict[UUID, Fate] = {}
+    waiting: dict[str, list[Waiting]] = {}
+    fates: dict[str, Fate] = {}
     if flagged := [row.id for row in rows if row.inbox_waiting]:
         for each in await repository.find_waiting(bucket, flagged):
             waiting.setdefault(each.conversation_id, []).append(each)
-    if awaited := [(row.id, *row.progress["awaits"]) for row in rows if row.progress.get("awaits")]:
+    if awaited := [(row.id, *message) for row in rows if (message := find_awaited(row.progress))]:
         fates = {fate.conversation_id: fate for fate in await repository.find_fates(bucket, awaited)}
     return waiting, fates
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.channels.protocol import OutgoingMessage
 from engine.core.compiled import CompiledType
-from engine.core.errors import ChannelError, SpecError, UnknownError
+from engine.core.errors import ChannelError, DecisionError, UnknownError
 from engine.core.spec import CampaignTypeSpec
 from engine.core.templates import Template, TemplateError, compile_template
 from engine.db.messages import LeasedMessage
@@ -49,7 +49,7 @@ class Renderer:
         for name, version in needed - self._specs.keys():
             try:
                 self._specs[name, version] = (await self._types.get(connection, name, version)).spec
-            except (SpecError, UnknownError):
+            except (DecisionError, UnknownError):
                 continue  # `render` says so for each message
 
     def render(self, message: LeasedMessage, at: datetime) -> OutgoingMessage:

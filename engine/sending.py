@@ -60,7 +60,7 @@ class Sender:
         ends = monotonic() + self._volley_seconds
         outcomes: list[Outcome] = []
         for message in messages:
-            if outcomes and monotonic() > ends:
+            if outcomes and monotonic() >= ends:
                 break
             outcomes.append(await self._send(message, now))
         return await self._flush(outcomes, now)

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.clock import Clock
@@ -35,11 +36,11 @@ class Single:
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             row = await _lock(connection, id)
-            given = {"facts": row.context.get("facts", {}) | state.get("facts", {})}
-            given["captured"] = row.context.get("captured", {}) | state.get("captured", {})
-            row = row._replace(context=given)
-            campaign, conversation, events = await self._evaluation.read_one(connection, row, now)
-            decision = decide(campaign.compiled, conversation, events, now)
+            context = orjson.loads(row.context)
+            given = {part: context.get(part, {}) | state.get(part, {}) for part in ("facts", "captured")}
+            row = row._replace(context=orjson.dumps(given).decode())
+            compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
+            decision = decide(compiled, conversation, events, now)
         it = decision.conversation
         outcome = {
             "stage": it.stage,
@@ -54,21 +55,20 @@ class Single:
 
     async def advance(self, id: UUID) -> None:
         """Do what is due for it now. Raises DecisionError, with nothing changed, when it cannot be decided."""
-        await self._carry_out(id, cause=None)
+        await self._carry_out(id, cause="")
 
     async def complete(self, id: UUID) -> None:
         """End it where it stands. Raises RefusedError when it is over already."""
         await self._carry_out(id, cause="completed")
 
-    async def _carry_out(self, id: UUID, cause: str | None) -> None:
+    async def _carry_out(self, id: UUID, cause: str) -> None:
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             row = await _lock(connection, id)
-            if cause is not None and row.status not in ("active", "paused"):
+            if cause and row.status not in ("active", "paused"):
                 raise RefusedError(f"conversation {id} is {row.status} already")
-            ends = (row.campaign_id, cause) if cause is not None else None
             bucket = _bucket(id)
-            batch = await self._evaluation.evaluate(connection, bucket, now, [row], ends)
+            batch = await self._evaluation.evaluate(connection, bucket, now, [row], cause)
             for _, error in batch.failures:
                 raise DecisionError(f"conversation {id} cannot be decided: {error}") from error
             await self._evaluation.write(connection, bucket, batch)
@@ -78,16 +78,16 @@ class Single:
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             row = await _lock(connection, id)
-            campaign, conversation, events = await self._evaluation.read_one(connection, row, now)
+            compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
             reading = ReadingRepository(connection)
             shown = await reading.find_conversation(id)
             history = await reading.find_history(id)
             messages = await reading.find_messages(id)
-        ways = explain(campaign.compiled, conversation, now)
+        ways = explain(compiled, conversation, now)
         return {
             "id": str(id),
-            "campaign_id": str(row.campaign_id),
-            "campaign_type": f"{campaign.compiled.name}@{campaign.compiled.version}",
+            "campaign_id": row.campaign_id,
+            "campaign_type": f"{compiled.name}@{compiled.version}",
             "recipient": shown.recipient,
             "stage": row.stage,
             "status": row.status,
@@ -97,7 +97,7 @@ class Single:
             "attempts": row.attempts,
             "last_error": shown.last_error,
             "waiting": [{"kind": each.kind, "name": each.name, "received_at": each.at} for each in events if each.key],
-            "context": row.context,
+            "context": shown.context,
             "ways": [way._asdict() | {"inputs": dump_values(way.inputs)} for way in ways],
             "history": [each._asdict() for each in history],
             "messages": [each._asdict() for each in messages],

@@ -67,6 +67,11 @@ class Tick:
         self._clock = clock
         self._random = Random()
         self._evaluation = Evaluation(settings, registry, self._random)
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Let a pass that is under way end after the batch in hand, and later ones before their first."""
+        self._stopping = True
 
     async def run_once(self) -> TickCounts:
         """One pass over every bucket and lane that has something due; high lanes first, several batches each."""
@@ -90,10 +95,10 @@ class Tick:
             counts.add(passed)
             if progress is not None:
                 progress(counts)
-            if passed.claimed:
+            if passed.claimed and not self._stopping:
                 patience_ends = monotonic() + _PATIENCE
                 continue
-            if not await self._anything_due() or monotonic() > patience_ends:
+            if self._stopping or monotonic() > patience_ends or not await self._anything_due():
                 return counts
             await asyncio.sleep(self._random.uniform(0.01, 0.05))
 
@@ -114,7 +119,7 @@ class Tick:
                     now = await self._clock.now(connection)
                     repository = ConversationStateRepository(connection)
                     rows = await repository.lock_of_campaign(campaign_id, bucket, self._settings.max_batch_size)
-                    batch = await self._evaluation.evaluate(connection, bucket, now, rows, ends=(campaign_id, cause))
+                    batch = await self._evaluation.evaluate(connection, bucket, now, rows, ends=cause)
                     await self._evaluation.write(connection, bucket, batch)
                 stopped += batch.finished_count
                 if len(rows) < self._settings.max_batch_size or not batch.finished_count:
@@ -126,6 +131,8 @@ class Tick:
     async def _visit(self, bucket: int, lane: int, batches: int) -> TickCounts:
         counts, limit = TickCounts(), self._settings.max_batch_size
         for _ in range(batches):
+            if self._stopping:
+                break
             claimed = await self._batch(bucket, lane, limit)
             counts.add(claimed)
             if claimed.claimed < limit:
@@ -164,7 +171,7 @@ class Tick:
         """Note against one conversation that the database refused what it came to, unless it has moved since."""
         async with self._database.transaction() as connection:
             batch = Batch(await self._clock.now(connection))
-            again = await ConversationStateRepository(connection).lock_one(row.id)
+            again = await ConversationStateRepository(connection).lock_one(UUID(row.id))
             if again is None or again.seq != row.seq:
                 return TickCounts()
             batch.failures.append((again, error))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -84,18 +84,25 @@ class Worker:
         self._lease_span = timedelta(seconds=settings.lease_seconds)
         self._batch_size = settings.max_batch_size
         self._warned: set[str] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Let a pass that is under way end after the volley in hand, giving back what has not been sent."""
+        self._stopping = True
 
     async def work_once(self) -> WorkCounts:
         """One pass: at most one batch from each bucket where messages are due. Raises RepositoryError."""
         return (await self._pass())[1]
 
-    async def drain(self) -> WorkCounts:
+    async def drain(self, progress: Callable[[WorkCounts], None] | None = None) -> WorkCounts:
         """Passes until nothing is due but what other workers hold. Raises RepositoryError."""
         total = WorkCounts()
         while True:
             leased, counts = await self._pass()
             total += counts
-            if not leased:
+            if progress is not None:
+                progress(total)
+            if not leased or self._stopping:
                 return total
 
     async def _pass(self) -> tuple[int, WorkCounts]:
@@ -108,6 +115,8 @@ class Worker:
         self._random.shuffle(buckets)  # so that workers seldom meet
         leased, total = 0, WorkCounts()
         for bucket in buckets:
+            if self._stopping:
+                break
             size, counts = await self._work(bucket)
             leased, total = leased + size, total + counts
         return leased, total
@@ -133,7 +142,7 @@ class Worker:
         while lease.messages:
             outcomes = await self._sender.volley(lease.messages, lease.now)
             rest = lease.messages[len(outcomes) :]
-            if monotonic() > half_time:
+            if self._stopping or monotonic() > half_time:
                 outcomes += map(give_back, rest)
                 rest = []
             total += await self._record(lease, outcomes)

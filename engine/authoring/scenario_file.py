@@ -159,8 +159,10 @@ def _shape_problem(document: Document, error: Any) -> Problem:
     code = "E105" if kind == "duration" else "E107"
     if kind == "missing":
         message = f"the key {loc[-1]!r} is missing; expected it here"
+    elif kind in _OUR_OWN:
+        message = error["msg"]
     else:
-        message = error["msg"] if kind in _OUR_OWN else f"expected {_NOUNS.get(kind, 'another value')}, got {shown(got)}"
+        message = f"expected {_NOUNS.get(kind, 'another value')}, got {shown(got)}"
     return document.problem(code, message, loc)
 
 

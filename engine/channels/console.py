@@ -24,7 +24,7 @@ class ConsoleChannel:
     async def send(self, message: OutgoingMessage) -> None:
         head = f"{message.at:%Y-%m-%d %H:%M} {message.channel} to {message.to}: {message.message}"
         body = f"Subject: {message.subject}\n\n{message.text}" if message.subject else message.text
-        shown = f"{head}\n{indent(body, '    ')}".translate(_VISIBLE)
+        shown = f"{head.translate(_VISIBLE)}\n{indent(body.translate(_VISIBLE), '    ')}"
         (self._stream or sys.stderr).write(f"{shown.rstrip()}\n")
 
     async def flush(self) -> None:

@@ -1,0 +1,28 @@
+"""The command line: parse, call, print. `campaign --help` lists what there is.
+
+Thin on purpose: what a command does is done by the engine, and could be asked of it in Python as well. The modules
+here load in a blink, because everything behind them is imported only when a command runs.
+
+    app             the commands, gathered
+    options         what several commands ask for, and how it is read
+    output          results on standard output, everything else on standard error
+    command         what becomes of an error
+    session         an engine to work with: settings, logs, database
+    authoring create campaigns conversations inbox work database      the commands, by topic
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def main() -> None:
+    """The program `campaign`. SIGTERM ends it as Ctrl-C does, so that an embedded server is left in good order."""
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        from engine.cli.app import app
+
+        app(prog_name="campaign")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -16,6 +16,7 @@ from engine.core.model import Conversation, Values, Verdict
 from engine.core.spec import CampaignTypeSpec, Outcome
 
 NEW = "(new)"
+SHARE = "(share)"  # in a trace: where the conversation falls between 0 and 1
 Guard = Callable[["Row"], bool | None]
 
 

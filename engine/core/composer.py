@@ -19,7 +19,7 @@ from engine.core.syntax_errors import explain
 
 LONGEST = 200_000
 DEEPEST = 40
-HEAVIEST = 1_000_000
+HEAVIEST = 2 * LONGEST
 
 _MERGE = "<<"
 _EMPTY = "the file is empty; expected a mapping of keys and values"

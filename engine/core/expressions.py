@@ -95,7 +95,8 @@ def readings(constant: Constant) -> dict[str, Any]:
     if isinstance(constant, bool):
         return {"bool": constant}
     if isinstance(constant, Decimal):
-        return {"number": constant}
+        whole = int(constant)
+        return {"number": whole if whole == constant else constant}  # counters compare faster with an int
     found = {"text": constant, "date": as_date(constant), "instant": as_instant(constant)}
     return {kind: value for kind, value in found.items() if value is not None}
 
@@ -164,23 +165,36 @@ def _compile_test(test: Comparison, get: Accessor) -> Guard:
     if test.operator == "not missing":
         return lambda row: get(row) is not None
     judge = _order(test) if test.operator in _ORDERS else _membership(test)
-    if test.operator == "==" and isinstance(test.constants[0], str):
-        text = test.constants[0]
+    usual = _usual(test)
+    if usual is None:
+        return lambda row: judge(get(row))
+    kind, compare, constant = usual
 
-        def equals_text(row: Any) -> bool | None:
-            value = get(row)
-            return value == text if type(value) is str else judge(value)
+    def compare_usual(row: Any) -> bool | None:
+        value = get(row)
+        return compare(value, constant) if type(value) is kind else judge(value)
 
-        return equals_text  # by far the most frequent guard, so without a second call
-    return lambda row: judge(get(row))
+    return compare_usual
 
 
+_EQUALITIES: dict[str, Callable[[Any, Any], bool]] = {"==": operator.eq, "!=": operator.ne}
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+def _usual(test: Comparison) -> tuple[type, Callable[[Any, Any], bool], Any] | None:
+    """The type that the value of a frequent test has, and the plain comparison that decides then: the fast way."""
+    known = readings(test.constants[0]) if test.constants else {}
+    if test.operator in _EQUALITIES and "text" in known:
+        return str, _EQUALITIES[test.operator], known["text"]
+    compare = (_EQUALITIES | _ORDERS).get(test.operator)
+    return (int, compare, known["number"]) if compare and "number" in known else None
+
+
 _KINDS: dict[type, str] = {
     str: "text",
     int: "number",

@@ -58,7 +58,8 @@ def _shaped(document: Document) -> CampaignTypeSpec:
         raise SpecError(document.problems)
     spec, misfits = read_spec(document)
     known = {(problem.line, problem.column) for problem in document.problems}
-    misfits = [problem for problem in misfits if (problem.line, problem.column) not in known]
+    # Through an alias one mistake is met in several parts of the spec, always at the same place in the file.
+    misfits = [problem for problem in dict.fromkeys(misfits) if (problem.line, problem.column) not in known]
     if spec is None or document.problems:
         raise SpecError([*document.problems, *misfits])
     return spec

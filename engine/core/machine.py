@@ -32,6 +32,7 @@ from transitions import Machine, Transition
 
 from engine.core.compiled import (
     NEW,
+    SHARE,
     Action,
     Assign,
     CompiledType,
@@ -186,7 +187,7 @@ class _Builder:
             conditions = self._conditions(edge, spec)
             if spec.portion is not None:
                 high = low + float(spec.portion)
-                conditions.append(partial(_in_share, edge.target, low, high))
+                conditions.append(partial(_in_share, edge, low, high))
                 low = high
             self._add("split", edge, conditions)
             self.edges.append(edge)
@@ -308,11 +309,13 @@ def _has_visits_left(stage: str, at_most: int, event_data: Any) -> bool:
     return bool(event_data.model.visits.get(stage, 0) < at_most)
 
 
-def _in_share(target: str | None, low: float, high: float, event_data: Any) -> bool:
+def _in_share(edge: Edge, low: float, high: float, event_data: Any) -> bool:
     """Whether the conversation falls in this share: a stable hash of its id, the stage and the visit."""
     row: Row = event_data.model
     if row.state in row.splits:
-        return row.splits[row.state] == target
+        return row.splits[row.state] == edge.target
     seed = row.id.bytes + f"{row.state}\0{row.visits.get(row.state, 0)}".encode()
     drawn = int.from_bytes(blake2b(seed, digest_size=8).digest(), "big") / 2**64
-    return low <= drawn < high
+    passed = low <= drawn < high
+    row.trace.append(Verdict(edge.key, {SHARE: round(drawn, 6)}, passed))
+    return passed

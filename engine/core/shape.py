@@ -11,6 +11,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, Tag, ValidationError, WithJsonSchema
@@ -24,6 +25,7 @@ from engine.core.spec import NAME_PATTERN, CampaignTypeSpec, FactType
 from engine.core.yaml_source import Document, Loc
 
 _LONGEST_MESSAGE = 300
+_MOST = 1000
 _PYDANTICS_OWN = frozenset(get_args(ErrorType))
 _NAME = "a name of at most 63 letters, digits and underscores, not beginning with a digit"
 _NOUNS: dict[Any, str] = {
@@ -33,17 +35,20 @@ _NOUNS: dict[Any, str] = {
 
 
 def read_spec(document: Document) -> tuple[CampaignTypeSpec | None, list[Problem]]:
-    """The spec that `document` holds, or None and one problem for each place that does not fit."""
+    """The spec that `document` holds, or None and one problem for each place that does not fit.
+
+    Of a great many misfits, as aliases can make them, only the first are told.
+    """
     data = document.data or {}
     spec = None
     problems: dict[tuple[Loc, str], Problem] = {}
-    for loc in _empty_values(data):
+    for loc in islice(_empty_values(data), _MOST):
         message = f"the key {str(loc[-1])[:40]!r} has no value; expected one, or the key left out"
         problems[loc, ""] = document.problem("E107", message, loc, key=True)
     try:
         spec = CampaignTypeSpec.model_validate(data)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
+        for details in error.errors(include_url=False)[:_MOST]:
             target = _follow(details["loc"], document)
             # The branches of a union complain one by one about one value; what is missing is named one by one.
             what = str(details["loc"][-1]) if details["type"] == "missing" else ""
@@ -76,10 +81,10 @@ def _follow(path: tuple[int | str, ...], document: Document) -> _Target:
     expected: Any = CampaignTypeSpec
     around: Any = None
     for part in path:
-        if part == "[key]":
+        if part == "[key]" and get_origin(around) is dict:
             return _Target(loc, True, get_args(_bare(around))[0], None)
         if part in (branches := _branches(expected)):
-            expected = branches[str(part)]
+            expected, around = branches[str(part)], None
             continue
         around, inner = _bare(expected), _inner(expected, part)
         if inner is None and not _is_model(expected):

@@ -134,7 +134,8 @@ class CampaignRepository:
     async def insert_type(self, row: TypeRow) -> bool:
         """Keep a version; False when there is one of this name and version, which stays as it is."""
         statement = upsert(campaign_types).values(row._asdict()).on_conflict_do_nothing()
-        return (await self.connection.execute(statement)).rowcount == 1
+        inserted = await self.connection.execute(statement.returning(campaign_types.c.name))
+        return inserted.first() is not None
 
     async def find_type(self, name: str, version: int) -> TypeRow | None:
         given = (campaign_types.c.name == name, campaign_types.c.version == version)

@@ -25,11 +25,11 @@ LANES = range(16)
 
 
 class Claimed(NamedTuple):
-    """A conversation's row, locked until the transaction ends."""
+    """A conversation's row, locked until the transaction ends. Ids and the JSON columns are text, parsed if needed."""
 
-    id: UUID
-    campaign_id: UUID
-    recipient_id: UUID
+    id: str
+    campaign_id: str
+    recipient_id: str
     version: int
     seq: int
     attempts: int
@@ -41,15 +41,15 @@ class Claimed(NamedTuple):
     entered_at: datetime | None
     timezone: str
     locale: str
-    context: dict[str, Any]
-    progress: dict[str, Any]
+    context: str
+    progress: str
 
 
 class Waiting(NamedTuple):
     """A response or event that its conversation has not taken in yet; `body` is the text or the event's name."""
 
-    conversation_id: UUID
-    id: UUID
+    conversation_id: str
+    id: str
     kind: str
     body: str
     received_at: datetime
@@ -58,7 +58,7 @@ class Waiting(NamedTuple):
 class Fate(NamedTuple):
     """What became of a message that a conversation waits for."""
 
-    conversation_id: UUID
+    conversation_id: str
     seq: int
     ordinal: int
     status: str
@@ -87,8 +87,8 @@ _FIND_NEXT_DUE = text("""
 """)
 
 _SELECT = (
-    "SELECT id, campaign_id, recipient_id, version, seq, attempts, inbox_waiting, status, stage, due_at, held_due_at,"
-    " entered_at, timezone, locale, context, progress"
+    "SELECT id::text, campaign_id::text, recipient_id::text, version, seq, attempts, inbox_waiting, status, stage,"
+    " due_at, held_due_at, entered_at, timezone, locale, context::text, progress::text"
 )
 
 # An ordered scan of the due index from its left edge; the equality on bucket and lane keeps it one scan.
@@ -124,18 +124,18 @@ _LOCK_OF_CAMPAIGN = (
 )
 
 _FIND_WAITING = """
-    SELECT conversation_id, id, 'response', body, received_at
+    SELECT conversation_id::text, id::text, 'response', body, received_at
       FROM campaign_engine.responses
-     WHERE bucket = %(bucket)s AND conversation_id = ANY(%(ids)s) AND status = 'waiting'
+     WHERE bucket = %(bucket)s AND conversation_id = ANY(%(ids)s::uuid[]) AND status = 'waiting'
      UNION ALL
-    SELECT conversation_id, id, 'event', name, received_at
+    SELECT conversation_id::text, id::text, 'event', name, received_at
       FROM campaign_engine.events
-     WHERE bucket = %(bucket)s AND conversation_id = ANY(%(ids)s) AND status = 'waiting'
+     WHERE bucket = %(bucket)s AND conversation_id = ANY(%(ids)s::uuid[]) AND status = 'waiting'
      ORDER BY 5, 2
 """
 
 _FIND_FATES = """
-    SELECT o.conversation_id, o.seq, o.ordinal, o.status, o.sent_at
+    SELECT o.conversation_id::text, o.seq, o.ordinal, o.status, o.sent_at
       FROM unnest(%(ids)s::uuid[], %(seqs)s::int[], %(ordinals)s::smallint[]) AS a(id, seq, ordinal)
       JOIN campaign_engine.outbox o ON o.conversation_id = a.id AND o.seq = a.seq AND o.ordinal = a.ordinal
      WHERE o.bucket = %(bucket)s AND o.status IN ('sent', 'failed', 'cancelled')
@@ -196,13 +196,13 @@ class ConversationStateRepository:
         given = {"bucket": bucket, "campaign_id": campaign_id, "after": after or first, "last": last, "limit": limit}
         return await self._lock(_LOCK_OF_CAMPAIGN, given)
 
-    async def find_waiting(self, bucket: int, ids: Sequence[UUID]) -> list[Waiting]:
+    async def find_waiting(self, bucket: int, ids: Sequence[str]) -> list[Waiting]:
         """Responses and events not yet taken in by these conversations, in the order of receipt."""
         driver = await driver_of(self._connection)
         found = await driver.execute(_FIND_WAITING, {"bucket": bucket, "ids": list(ids)}, binary=True)
         return [Waiting(*row) for row in await found.fetchall()]
 
-    async def find_fates(self, bucket: int, messages: Sequence[tuple[UUID, int, int]]) -> list[Fate]:
+    async def find_fates(self, bucket: int, messages: Sequence[tuple[str, int, int]]) -> list[Fate]:
         """Which of these messages (conversation, seq, ordinal) have left or never will."""
         driver = await driver_of(self._connection)
         ids, seqs, ordinals = (list(column) for column in zip(*messages, strict=True))

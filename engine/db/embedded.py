@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -113,12 +113,15 @@ class EmbeddedPostgres:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             return True
 
-    def recreate_database(self, name: str) -> None:
-        """An empty database of this name. One that was there is dropped, and its connections are closed."""
+    def recreate_database(self, name: str, settings: Mapping[str, str] | None = None) -> None:
+        """An empty database of this name, with these settings. One that was there is dropped and its users cut off."""
         database = sql.Identifier(name)
         with self._administration() as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
+            for setting, value in (settings or {}).items():
+                change = sql.SQL("ALTER DATABASE {} SET {} = {}")
+                connection.execute(change.format(database, sql.Identifier(setting), sql.Literal(value)))
 
     @contextmanager
     def _administration(self) -> Iterator[psycopg.Connection]:
@@ -131,11 +134,19 @@ class EmbeddedPostgres:
             raise RepositoryError(f"cannot make the embedded database: {reason}", hint=hint) from error
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Held by one process at a time; the kernel frees it if that is killed. Migrations hold `migrate`."""
+    def lock(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Held by one process at a time; the kernel frees it if that is killed. Migrations hold `migrate`.
+
+        `on_wait` is called when it has to be waited for.
+        """
         with explained(self.home):
             descriptor = self._open_lock(name)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if on_wait is not None:
+                    on_wait()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
             yield
         finally:

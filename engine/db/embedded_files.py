@@ -142,7 +142,7 @@ def reason_in(output: str) -> str:
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     told = [found[1] for line in lines if (found := re.search(r"\b(?:FATAL|PANIC|error):\s+(.+)", line))]
-    return (told or lines[-1:] or ["it gave no reason"])[0]
+    return (told or lines[-1:] or ["it gave no reason; is the disk full?"])[0]
 
 
 def programs_for(account: ServerAccount, home: Path) -> Path:

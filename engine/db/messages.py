@@ -142,7 +142,7 @@ FIND_LEASED = text(f"""
     JOIN campaign_engine.outbox AS message
         ON message.bucket = :bucket AND message.conversation_id = given.conversation_id
         AND message.seq = given.seq AND message.ordinal = given.ordinal AND message.at = given.at
-        AND message.status = 'leased' AND message.lease_until = :until
+        AND message.lease_until = :until
     JOIN campaign_engine.campaigns AS campaign ON campaign.id = message.campaign_id
     LEFT JOIN campaign_engine.conversations AS conversation
         ON conversation.bucket = :bucket AND conversation.id = message.conversation_id
@@ -179,7 +179,7 @@ MARK_MESSAGES = text("""
     )
     WHERE message.bucket = :bucket AND message.conversation_id = mark.conversation_id
         AND message.seq = mark.seq AND message.ordinal = mark.ordinal AND message.at = mark.at
-        AND message.status = 'leased' AND message.lease_until = :until
+        AND message.lease_until = :until
     RETURNING message.conversation_id, message.seq, message.ordinal, message.status
 """)
 

@@ -93,13 +93,15 @@ COMPACT_DELTAS = text("""
     SELECT count(*) FROM taken
 """)
 
-# One index probe a bucket; DISTINCT would read every delta, and so would a probe without its ORDER BY.
+# One short index scan a bucket; counting would read every delta, and so would a probe without its ORDER BY.
 FIND_BUCKETS_WITH_DELTAS = text("""
-    SELECT bucket
+    SELECT known.bucket
     FROM unnest(CAST(:buckets AS smallint[])) AS known (bucket)
     CROSS JOIN LATERAL (
         SELECT FROM campaign_engine.metric_deltas AS delta
-        WHERE delta.bucket = known.bucket ORDER BY delta.id LIMIT 1
+        WHERE delta.bucket = known.bucket
+        ORDER BY delta.id
+        OFFSET :others LIMIT 1
     ) AS found
 """)
 
@@ -135,10 +137,9 @@ class MetricsRepository:
         return int(counted or 0)
 
     async def find_buckets_with_deltas(self, at_least: int = 1) -> list[int]:
-        """The buckets that have so many deltas to compact."""
+        """The buckets that have so many deltas to compact, or more."""
         given = {"buckets": list(BUCKETS), "others": at_least - 1}
-        found = await self.connection.scalars(FIND_BUCKETS_WITH_DELTAS, given)
-        return list(found)
+        return list(await self.connection.scalars(FIND_BUCKETS_WITH_DELTAS, given))
 
     async def find_campaign_metrics(self, campaign_id: UUID) -> list[Total]:
         """The exact sums of a campaign over all days, ordered by metric, stage, target and label."""

@@ -7,11 +7,13 @@ Instants are ISO 8601 in UTC; a due thing is `[instant, rank, index]`. Numbers k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
+
+import orjson
 
 from engine.core.compiled import CompiledType
 from engine.core.facts import fact_from_json, fact_to_json
@@ -19,6 +21,10 @@ from engine.core.model import Conversation, Due, Held, Rank
 from engine.core.spec import MatcherSpec
 
 Json = dict[str, Any]
+Conversion = Callable[[Any], Any]
+
+_PARTS = ("facts", "captured")
+_PLAIN = ("responses", "responses_total", "follow_ups_sent", "follow_up", "visits", "used", "unsent")
 
 
 def progress_of_new(starts_at: datetime) -> Json:
@@ -26,42 +32,101 @@ def progress_of_new(starts_at: datetime) -> Json:
     return {"agenda": [[starts_at.isoformat(), int(Rank.BEGIN), 0]]}
 
 
+class Context:
+    """The `context` column of one row, parsed when somebody reads it; `was_read` tells whether anybody has."""
+
+    __slots__ = ("_conversions", "_parsed", "_raw")
+
+    def __init__(self, raw: str, conversions: Mapping[str, Mapping[str, Conversion]]) -> None:
+        self._raw = raw
+        self._conversions = conversions
+        self._parsed: dict[str, Json] | None = None
+
+    @property
+    def was_read(self) -> bool:
+        return self._parsed is not None
+
+    def part(self, name: str) -> Json:
+        """`facts` or `captured`, as values."""
+        if self._parsed is None:
+            found = orjson.loads(self._raw)
+            self._parsed = {part: _convert(found.get(part, {}), self._conversions[part]) for part in _PARTS}
+        return self._parsed[name]
+
+
+class ContextPart(Mapping[str, Any]):
+    """One part of a context, as the mapping that guards and messages read."""
+
+    __slots__ = ("_context", "_name")
+
+    def __init__(self, context: Context, name: str) -> None:
+        self._context = context
+        self._name = name
+
+    def __getitem__(self, key: str) -> Any:
+        return self._context.part(self._name)[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._context.part(self._name))
+
+    def __len__(self) -> int:
+        return len(self._context.part(self._name))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._context.part(self._name).get(key, default)
+
+
 class ConversationCodec:
-    """Reads and writes the two JSON columns for one campaign type version."""
+    """Reads the two JSON columns for one campaign type version."""
 
     def __init__(self, compiled: CompiledType) -> None:
-        facts = compiled.spec.facts.items()
-        self._loads: dict[str, Callable[[Any], Any]] = {
-            name: partial(fact_from_json, kind) for name, kind in facts if kind.kind in ("number", "date", "datetime")
+        facts: dict[str, Conversion] = {
+            name: partial(fact_from_json, kind)
+            for name, kind in compiled.spec.facts.items()
+            if kind.kind in ("number", "date", "datetime")
         }
-        self._captured: dict[str, Callable[[Any], Any]] = {
+        captured: dict[str, Conversion] = {
             name: _decimal
             for name, spec in compiled.spec.responses.items()
             if isinstance(spec, MatcherSpec) and spec.number is not None
         }
+        self._conversions = {"facts": facts, "captured": captured}
 
-    def load(self, conversation: Conversation, context: Json, progress: Json) -> Conversation:
-        """Fill a conversation that has its plain columns from its JSON columns."""
-        conversation.facts = _convert(context.get("facts", {}), self._loads)
-        conversation.captured = _convert(context.get("captured", {}), self._captured)
+    def load(self, conversation: Conversation, raw_context: str, raw_progress: str) -> Context:
+        """Fill a conversation that has its plain columns from its JSON columns; returns what it reads facts from."""
+        context = Context(raw_context, self._conversions)
+        conversation.facts = ContextPart(context, "facts")
+        conversation.captured = ContextPart(context, "captured")
+        progress = orjson.loads(raw_progress)
         get = progress.get
         conversation.agenda = tuple(
             [Due(datetime.fromisoformat(at), rank, index) for at, rank, index in get("agenda", ())]
         )
-        conversation.responses = get("responses", 0)
-        conversation.responses_total = get("responses_total", 0)
-        conversation.follow_ups_sent = get("follow_ups_sent", 0)
-        conversation.follow_up = get("follow_up", 0)
-        conversation.visits = get("visits", {})
-        conversation.used = get("used", {})
-        conversation.unsent = get("unsent", False)
+        for name in _PLAIN:
+            if name in progress:
+                setattr(conversation, name, progress[name])
         if awaits := get("awaits"):
             conversation.awaits = (awaits[0], awaits[1])
         if started_at := get("started_at"):
             conversation.started_at = datetime.fromisoformat(started_at)
         if held := get("held"):
-            conversation.held = tuple(Held(each[0], _convert(each[1], self._captured), *each[2:]) for each in held)
-        return conversation
+            numbers = self._conversions["captured"]
+            conversation.held = tuple(Held(each[0], _convert(each[1], numbers), *each[2:]) for each in held)
+        return context
+
+
+def find_awaited(raw_progress: str) -> tuple[int, int] | None:
+    """The (seq, ordinal) of the message a conversation counts from, without parsing where there is none."""
+    if '"awaits"' not in raw_progress:
+        return None
+    seq, ordinal = orjson.loads(raw_progress)["awaits"]
+    return seq, ordinal
+
+
+def find_start(raw_progress: str) -> datetime | None:
+    """When the start stage was entered."""
+    started_at = orjson.loads(raw_progress).get("started_at")
+    return datetime.fromisoformat(started_at) if started_at else None
 
 
 def dump_context(conversation: Conversation) -> Json:
@@ -74,7 +139,7 @@ def dump_progress(it: Conversation) -> Json:
     progress: Json = {}
     if it.agenda:
         progress["agenda"] = [[due.at, due.rank, due.number] for due in it.agenda]
-    for name in ("responses", "responses_total", "follow_ups_sent", "follow_up", "visits", "used", "unsent", "awaits", "started_at"):  # fmt: skip
+    for name in (*_PLAIN, "awaits", "started_at"):
         if value := getattr(it, name):
             progress[name] = value
     if it.held:
@@ -82,7 +147,7 @@ def dump_progress(it: Conversation) -> Json:
     return progress
 
 
-def _convert(values: Json, conversions: Mapping[str, Callable[[Any], Any]]) -> Json:
+def _convert(values: Json, conversions: Mapping[str, Conversion]) -> Json:
     if not conversions:
         return values
     return {name: conversions[name](value) if name in conversions else value for name, value in values.items()}

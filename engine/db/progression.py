@@ -1,9 +1,10 @@
 """Writing what a batch of decisions came to. One bucket, one transaction, all or nothing.
 
 `advance` is one statement: it updates the conversations from one JSON parameter, guarded by the `seq` they were
-claimed with, and inserts history, outbox and metric deltas for exactly the rows the update returned. It divides by
-zero when a row was not updated, so that a lost guard can never pass for success: the batch rolls back and its
-claim is tried again.
+claimed with, and inserts history, outbox and metric deltas for exactly the rows the update returned. Conversations
+that one decision fits share a row of that parameter, their ids in a list; history and messages refer to it by its
+number. The statement divides by zero when a conversation was not updated, so that a lost guard can never pass for
+success: the batch rolls back and its claim is tried again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,10 +29,11 @@ _ADVANCE = """
                attempts = CASE WHEN i.status = 'failed' THEN c.attempts ELSE 0 END,
                last_error = CASE WHEN i.status = 'failed' THEN c.last_error END
           FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
-               id uuid, was int, seq int, stage text, status text, due_at timestamptz, held_due_at timestamptz,
-               entered_at timestamptz, inbox_waiting boolean, progress jsonb, context jsonb)
-         WHERE c.bucket = %(bucket)s AND c.id = i.id AND c.seq = i.was
-        RETURNING c.id, c.campaign_id, c.recipient_id
+               number int, ids uuid[], was int, seq int, stage text, status text, due_at timestamptz,
+               held_due_at timestamptz, entered_at timestamptz, inbox_waiting boolean, progress jsonb, context jsonb)
+         CROSS JOIN unnest(i.ids) AS one(id)
+         WHERE c.bucket = %(bucket)s AND c.id = one.id AND c.seq = i.was
+        RETURNING c.id, c.campaign_id, c.recipient_id, i.number
     ), history AS (
         INSERT INTO campaign_engine.stage_history
                (bucket, conversation_id, campaign_id, at, seq, sends, entered, from_stage, to_stage, cause, edge)
@@ -40,8 +41,8 @@ _ADVANCE = """
                s.cause, s.edge
           FROM moved m
           JOIN jsonb_to_recordset(%(steps)s::jsonb) AS s(
-               id uuid, seq int, sends smallint, entered boolean, from_stage text, to_stage text, cause text,
-               edge text) ON s.id = m.id
+               number int, seq int, sends smallint, entered boolean, from_stage text, to_stage text, cause text,
+               edge text) ON s.number = m.number
     ), messages AS (
         INSERT INTO campaign_engine.outbox
                (bucket, conversation_id, campaign_id, recipient_id, at, not_before, seq, ordinal, awaited, status,
@@ -50,8 +51,8 @@ _ADVANCE = """
                o.status, o.scope, o.stage, o.channel, o.message
           FROM moved m
           JOIN jsonb_to_recordset(%(messages)s::jsonb) AS o(
-               id uuid, not_before timestamptz, seq int, ordinal smallint, awaited boolean, status text, scope text,
-               stage text, channel text, message text) ON o.id = m.id
+               number int, not_before timestamptz, seq int, ordinal smallint, awaited boolean, status text, scope text,
+               stage text, channel text, message text) ON o.number = m.number
     ), counted AS (
         INSERT INTO campaign_engine.metric_deltas
                (bucket, campaign_id, day, metric, stage, target, label, count, duration_us)
@@ -81,14 +82,16 @@ _CONSUME_RESPONSES = """
 _CONSUME_EVENTS = """
     UPDATE campaign_engine.events
        SET status = 'processed', processed_at = %(now)s
-     WHERE bucket = %(bucket)s AND id = ANY(%(ids)s)
+     WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[])
 """
 
 # Ready messages die at once; one in a worker's hands is told to die if it has not left. Only rows of earlier
 # decisions are meant: those up to the seq the conversation was claimed with.
 _CANCEL_MESSAGES = """
     WITH wanted AS (
-        SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(id uuid, was int, scopes text[])
+        SELECT one.id, i.was, i.scopes
+          FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(ids uuid[], was int, scopes text[])
+         CROSS JOIN unnest(i.ids) AS one(id)
     ), told AS (
         UPDATE campaign_engine.outbox o SET cancel_requested = true
           FROM wanted i
@@ -101,34 +104,35 @@ _CANCEL_MESSAGES = """
            AND o.status = 'ready'
         RETURNING o.campaign_id, o.stage, o.channel, o.message
     )
-    SELECT campaign_id, coalesce(stage, ''), channel, message, count(*) FROM cancelled GROUP BY 1, 2, 3, 4
+    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*) FROM cancelled GROUP BY 1, 2, 3, 4
 """
 
 # There is no index by recipient: opting out is rare, and walks its bucket's unsent messages.
 _UNSUBSCRIBE = """
     WITH gone AS (
         UPDATE campaign_engine.recipients SET unsubscribed_at = %(now)s
-         WHERE bucket = %(bucket)s AND id = ANY(%(ids)s) AND unsubscribed_at IS NULL
+         WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[]) AND unsubscribed_at IS NULL
     ), told AS (
         UPDATE campaign_engine.outbox SET cancel_requested = true
-         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s) AND status = 'leased'
+         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s::uuid[]) AND status = 'leased'
     ), cancelled AS (
         UPDATE campaign_engine.outbox SET status = 'cancelled'
-         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s) AND status = 'ready'
+         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s::uuid[]) AND status = 'ready'
         RETURNING campaign_id, stage, channel, message
     )
-    SELECT campaign_id, coalesce(stage, ''), channel, message, count(*) FROM cancelled GROUP BY 1, 2, 3, 4
+    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*) FROM cancelled GROUP BY 1, 2, 3, 4
 """
 
 _INSERT_ASSIGNMENTS = """
     INSERT INTO campaign_engine.assignments
            (bucket, conversation_id, seq, ordinal, campaign_id, stage, assignee, priority, at)
-    SELECT %(bucket)s, i.id, i.seq, i.ordinal, i.campaign_id, i.stage, i.assignee, i.priority, %(now)s
+    SELECT %(bucket)s, one.id, i.seq, i.ordinal, i.campaign_id, i.stage, i.assignee, i.priority, %(now)s
       FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
-           id uuid, seq int, ordinal smallint, campaign_id uuid, stage text, assignee text, priority text)
+           ids uuid[], seq int, ordinal smallint, campaign_id uuid, stage text, assignee text, priority text)
+     CROSS JOIN unnest(i.ids) AS one(id)
 """
 
-Cancelled = tuple[UUID, str, str, str, int]
+Cancelled = tuple[str, str, str, str, int]
 
 
 class ProgressionRepository:
@@ -138,7 +142,9 @@ class ProgressionRepository:
         self._connection = connection
         self._given: dict[str, Any] = {"bucket": bucket, "now": now}
 
-    async def advance_conversations(self, rows: Rows, steps: Rows, messages: Rows, deltas: Rows) -> None:
+    async def advance_conversations(
+        self, rows: Rows, steps: Rows, messages: Rows, deltas: Rows, conversation_count: int
+    ) -> None:
         """Move the conversations and write what follows; fails with SQLSTATE 22012 if one is not as it was."""
         await self._run(
             _ADVANCE,
@@ -146,7 +152,7 @@ class ProgressionRepository:
             steps=_json(steps),
             messages=_json(messages),
             deltas=_json(deltas),
-            count=len(rows),
+            count=conversation_count,
         )
 
     async def mark_failed(self, rows: Rows) -> None:
@@ -157,14 +163,14 @@ class ProgressionRepository:
         """Responses taken in, each with the stage it met and how it was understood."""
         await self._run(_CONSUME_RESPONSES, rows=_json(rows))
 
-    async def mark_events_processed(self, ids: Sequence[UUID]) -> None:
+    async def mark_events_processed(self, ids: Sequence[str]) -> None:
         await self._run(_CONSUME_EVENTS, ids=list(ids))
 
     async def cancel_messages(self, rows: Rows) -> list[Cancelled]:
         """Cancel unsent messages of these conversations by scope; returns counts by campaign, stage, channel, message."""
         return await self._run(_CANCEL_MESSAGES, rows=_json(rows))
 
-    async def unsubscribe_recipients(self, recipient_ids: Sequence[UUID]) -> list[Cancelled]:
+    async def unsubscribe_recipients(self, recipient_ids: Sequence[str]) -> list[Cancelled]:
         """Opt recipients out: no message of any campaign leaves for them; returns what that cancelled."""
         return await self._run(_UNSUBSCRIBE, ids=list(recipient_ids))
 

@@ -28,7 +28,7 @@ GROUP BY counted.campaign_id, place.name
 HAVING count(*) FILTER (WHERE place.role = 'to') > 0 AND count(*) FILTER (WHERE place.role = 'exit') = 0;
 COMMENT ON VIEW campaign_engine.stage_totals IS
     'What was counted at each stage. entered and completed count visits; ended are those that finished in the stage '
-    'without going to an exit: failed, or stopped by the end of the campaign.';
+    'without going to an exit: failed, marked complete, or stopped by the end of the campaign.';
 
 CREATE SCHEMA reporting;
 COMMENT ON SCHEMA reporting IS 'Exact figures about campaigns: views only, for SQL users. All days are UTC.';
@@ -39,6 +39,9 @@ WITH tally AS (
            coalesce(sum(count) FILTER (WHERE metric = 'enrolled'), 0)::bigint AS enrolled,
            coalesce(sum(count) FILTER (WHERE metric = 'entered' AND stage = ''), 0)::bigint AS begun,
            coalesce(sum(count) FILTER (WHERE metric = 'finished'), 0)::bigint AS finished,
+           coalesce(sum(count) FILTER (
+               WHERE metric = 'finished' AND label IN ('won', 'lost', 'completed')
+           ), 0)::bigint AS completed,
            coalesce(sum(count) FILTER (WHERE metric = 'finished' AND label = 'won'), 0)::bigint AS won,
            coalesce(sum(count) FILTER (WHERE metric = 'finished' AND label = 'lost'), 0)::bigint AS lost,
            coalesce(sum(count) FILTER (WHERE metric = 'finished' AND label = 'stopped'), 0)::bigint AS stopped,
@@ -51,7 +54,7 @@ WITH tally AS (
     GROUP BY id
 )
 SELECT id AS campaign_id, name, campaign_type, version, status,
-       enrolled, enrolled - finished AS active, won + lost AS completed, stopped, failed, won, lost,
+       enrolled, enrolled - finished AS active, completed, stopped, failed, won, lost,
        messages_sent, messages_failed, responses_received,
        round(engaged / nullif(begun, 0)::numeric, 4) AS response_rate,
        starts_at, ends_at, ended_at, created_at
@@ -64,7 +67,7 @@ COMMENT ON COLUMN reporting.campaign_summary.status IS
     'draft, scheduled, active, paused, completed, cancelled or failed.';
 COMMENT ON COLUMN reporting.campaign_summary.enrolled IS 'Conversations made.';
 COMMENT ON COLUMN reporting.campaign_summary.active IS 'Conversations not finished, paused ones included.';
-COMMENT ON COLUMN reporting.campaign_summary.completed IS 'Conversations that reached an exit as won or lost.';
+COMMENT ON COLUMN reporting.campaign_summary.completed IS 'Conversations that were won, lost or marked complete.';
 COMMENT ON COLUMN reporting.campaign_summary.stopped IS
     'Conversations that opted out, or were active at the end of the campaign.';
 COMMENT ON COLUMN reporting.campaign_summary.failed IS 'Conversations parked with an error.';
@@ -95,8 +98,8 @@ COMMENT ON COLUMN reporting.funnel.completed IS 'Visits that went on to another 
 COMMENT ON COLUMN reporting.funnel.completion_rate IS 'completed divided by entered.';
 COMMENT ON COLUMN reporting.funnel.responded IS 'Visits with at least one response.';
 COMMENT ON COLUMN reporting.funnel.current IS
-    'Conversations in the stage now: entered, less completed, less those that failed or were stopped there by the '
-    'end of the campaign.';
+    'Conversations in the stage now: entered, less completed, less those that ended there without going to an exit '
+    '(failed, marked complete, or stopped by the end of the campaign).';
 
 CREATE VIEW reporting.stage_durations AS
 SELECT campaign_id, campaign.name AS campaign, stage,
@@ -174,9 +177,9 @@ JOIN campaign_engine.campaigns AS campaign ON campaign.id = campaign_id
 WHERE metric = 'finished'
 GROUP BY campaign_id, campaign.name, label, target;
 COMMENT ON VIEW reporting.outcomes IS 'How conversations ended.';
-COMMENT ON COLUMN reporting.outcomes.outcome IS 'won, lost, stopped or failed.';
+COMMENT ON COLUMN reporting.outcomes.outcome IS 'won, lost, stopped, failed, or completed: marked so.';
 COMMENT ON COLUMN reporting.outcomes.exit IS
-    'The exit entered; NULL when there was none: failed, or stopped by the end of the campaign.';
+    'The exit entered; NULL when there was none: failed, marked complete, or stopped by the end of the campaign.';
 COMMENT ON COLUMN reporting.outcomes.count IS 'Conversations that ended so.';
 COMMENT ON COLUMN reporting.outcomes.share IS 'Their part of all that have ended.';
 COMMENT ON COLUMN reporting.outcomes.average_seconds IS 'Mean time from the entry of the start stage to the end.';

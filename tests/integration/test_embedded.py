@@ -164,7 +164,7 @@ def test_backends_that_outlive_a_killed_server_are_waited_for(home: Path, monkey
     sleep, met = time.sleep, []
 
     def look(seconds: float) -> None:
-        if any("pre-existing shared memory block" in log.read_text() for log in home.glob("postgres.log*")):
+        if not met and any("pre-existing shared memory block" in log.read_text() for log in home.glob("postgres.log*")):
             met.append(orphan)
             orphan.resume()
         sleep(seconds)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -17,6 +19,9 @@ from sqlalchemy import make_url, text
 
 from engine.core.errors import RepositoryError
 from engine.db import migrate
+from engine.db.database import Database
+from engine.db.messages import Mark, MessageKey, MessageRepository
+from engine.db.metrics import Delta, MetricsRepository
 from engine.db.tables import metadata
 
 ROLES_SQL = Path(migrate.ROOT, "migrations/sql/0001_roles.sql")
@@ -217,6 +222,21 @@ def test_the_worker_may_touch_the_outbox_and_channels_and_wake_conversations(
     postgresql.execute("UPDATE campaign_engine.conversations SET due_at = enrolled_at WHERE bucket = 60")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         postgresql.execute("UPDATE campaign_engine.conversations SET stage = 'won' WHERE bucket = 60")
+
+
+@pytest.mark.anyio
+async def test_the_worker_may_run_every_statement_of_its_repositories(database: Database) -> None:
+    now, nobody = datetime(2026, 3, 2, tzinfo=UTC), UUID(int=0)
+    async with database.transaction() as connection:
+        await connection.execute(text("SET LOCAL ROLE campaign_engine_worker"))
+        messages = MessageRepository(connection)
+        await messages.find_due_buckets(now, None)
+        await messages.find_waiting_channels(now, [])
+        await messages.lease_messages(60, now, now, None, 10)
+        await messages.find_leased(60, now, [MessageKey(nobody, 1, 0, now)])
+        await messages.mark_conversations_due(60, {nobody}, now)
+        await messages.mark_messages(60, now, [Mark(nobody, 1, 0, now, "sent", 1, now)])
+        await MetricsRepository(connection).insert_deltas(60, [Delta(nobody, now.date(), "sent")])
 
 
 def test_the_worker_cannot_write_history(postgresql: psycopg.Connection) -> None:

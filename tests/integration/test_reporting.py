@@ -37,13 +37,13 @@ def _delta(day: date, metric: Any, stage: str, target: str, label: str, count: i
     return Delta(SPRING, day, metric, stage, target, label, count, int(hours * HOUR))
 
 
-# Ten people: nine begin, five get to `chat` (one of them twice to `intro`), six finish. The channel is called
+# Ten people: nine begin, six visits lead on to `chat`, one of them back to `intro`, seven finish. The channel is called
 # like a stage on purpose.
 COUNTED = [
     _delta(MONDAY, "enrolled", "", "", "", 10),
     _delta(MONDAY, "entered", "", "intro", "start", 9),
     _delta(MONDAY, "entered", "intro", "chat", "response", 3, hours=2),
-    _delta(TUESDAY, "entered", "intro", "chat", "response", 2, hours=3),
+    _delta(TUESDAY, "entered", "intro", "chat", "response", 3, hours=3.5),
     _delta(TUESDAY, "entered", "intro", "gave_up", "timer", 1, hours=1.5),
     _delta(TUESDAY, "entered", "chat", "intro", "response", 1, hours=1),
     _delta(TUESDAY, "entered", "chat", "sold", "response", 2, hours=4),
@@ -55,6 +55,7 @@ COUNTED = [
     _delta(TUESDAY, "finished", "chat", "opted_out", "stopped", 1, hours=2),
     _delta(TUESDAY, "finished", "intro", "", "stopped", 1, hours=26),
     _delta(TUESDAY, "finished", "chat", "", "failed", 1, hours=1),
+    _delta(TUESDAY, "finished", "chat", "", "completed", 1, hours=3),
     _delta(MONDAY, "queued", "intro", "chat", "hello", 9),
     _delta(MONDAY, "sent", "intro", "chat", "hello", 4),
     _delta(TUESDAY, "sent", "intro", "chat", "hello", 2),
@@ -72,20 +73,20 @@ COUNTED = [
 
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "campaign_summary": [
-        ("Spring", "nurture", 3, "active", 10, 4, 3, 2, 1, 2, 1, 6, 1, 15, Decimal("0.6667")),
+        ("Spring", "nurture", 3, "active", 10, 3, 4, 2, 1, 2, 1, 6, 1, 15, Decimal("0.6667")),
         ("Quiet", "nurture", 3, "active", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None),
     ],
     "funnel": [
-        ("Spring", "intro", 10, 6, Decimal("0.6000"), 5, 3),
-        ("Spring", "chat", 5, 4, Decimal("0.8000"), 4, 0),
+        ("Spring", "intro", 10, 7, Decimal("0.7000"), 5, 2),
+        ("Spring", "chat", 6, 4, Decimal("0.6667"), 4, 0),
     ],
     "stage_durations": [
-        ("Spring", "intro", 6, Decimal("3900.000"), timedelta(hours=1, minutes=5)),
+        ("Spring", "intro", 7, Decimal("3600.000"), timedelta(hours=1)),
         ("Spring", "chat", 4, Decimal("4950.000"), timedelta(hours=1, minutes=22, seconds=30)),
     ],
     "transitions": [
         ("Spring", None, "intro", "start", 9),
-        ("Spring", "intro", "chat", "response", 5),
+        ("Spring", "intro", "chat", "response", 6),
         ("Spring", "intro", "gave_up", "timer", 1),
         ("Spring", "chat", "intro", "response", 1),
         ("Spring", "chat", "sold", "response", 2),
@@ -98,18 +99,19 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     ],
     "response_rates": [
         ("Spring", "intro", 10, 5, 6, Decimal("0.5000")),
-        ("Spring", "chat", 5, 4, 7, Decimal("0.8000")),
+        ("Spring", "chat", 6, 4, 7, Decimal("0.6667")),
     ],
     "outcomes": [
-        ("Spring", "won", "sold", 2, Decimal("0.3333"), Decimal("9000.000"), timedelta(hours=2, minutes=30)),
-        ("Spring", "lost", "gave_up", 1, Decimal("0.1667"), Decimal("108000.000"), timedelta(hours=30)),
-        ("Spring", "stopped", "opted_out", 1, Decimal("0.1667"), Decimal("7200.000"), timedelta(hours=2)),
-        ("Spring", "stopped", None, 1, Decimal("0.1667"), Decimal("93600.000"), timedelta(hours=26)),
-        ("Spring", "failed", None, 1, Decimal("0.1667"), Decimal("3600.000"), timedelta(hours=1)),
+        ("Spring", "won", "sold", 2, Decimal("0.2857"), Decimal("9000.000"), timedelta(hours=2, minutes=30)),
+        ("Spring", "lost", "gave_up", 1, Decimal("0.1429"), Decimal("108000.000"), timedelta(hours=30)),
+        ("Spring", "stopped", "opted_out", 1, Decimal("0.1429"), Decimal("7200.000"), timedelta(hours=2)),
+        ("Spring", "stopped", None, 1, Decimal("0.1429"), Decimal("93600.000"), timedelta(hours=26)),
+        ("Spring", "failed", None, 1, Decimal("0.1429"), Decimal("3600.000"), timedelta(hours=1)),
+        ("Spring", "completed", None, 1, Decimal("0.1429"), Decimal("10800.000"), timedelta(hours=3)),
     ],
     "daily_activity": [
         ("Spring", MONDAY, 10, 15, 4, 7, 0),
-        ("Spring", TUESDAY, 0, 8, 2, 8, 6),
+        ("Spring", TUESDAY, 0, 9, 2, 8, 7),
     ],
 }  # fmt: skip
 
@@ -245,6 +247,15 @@ async def test_compactions_side_by_side_lose_nothing_while_counting_goes_on(
     total = postgresql.execute("SELECT sum(count) FROM campaign_engine.metric_counts").fetchone()
     rolled = postgresql.execute("SELECT sum(count) > 0 FROM campaign_engine.metric_rollups").fetchone()
     assert (total, rolled) == ((2 * 40 * 9,), (True,))
+
+
+async def test_buckets_with_few_deltas_can_be_passed_over(database: Database) -> None:
+    for _ in range(3):
+        await _insert(database, 60, Delta(SPRING, MONDAY, "enrolled"))
+    await _insert(database, 8, Delta(SPRING, MONDAY, "enrolled"))
+    async with database.transaction() as connection:
+        metrics = MetricsRepository(connection)
+        assert [await metrics.find_buckets_with_deltas(count) for count in (1, 2, 3, 4)] == [[60, 8], [60], [60], []]
 
 
 async def test_a_negative_count_takes_back_what_was_counted(database: Database, reports: Reports) -> None:

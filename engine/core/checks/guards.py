@@ -132,6 +132,10 @@ def impossible_comparisons(outline: Outline, guards: Guards) -> Iterator[Problem
 
 
 def _objection(domain: Domain, test: Comparison) -> str | None:
+    """Why nothing can answer the test, or None: the domain's own reason, with more help where there is some."""
+    strangers = [each for each in test.constants if isinstance(each, str) and each not in domain.choices]
+    if domain.kind == "choice" and strangers and test.operator in ("==", "!=", "in"):
+        return f"{test.name} is never {strangers[0]!r}; {expected_one_of(strangers[0], domain.choices)}"
     if objection := domain.objection(test):
         return objection
     if test.operator in ("==", "in") and domain.split(test)[0].is_empty:

@@ -309,7 +309,7 @@ def test_a_missing_file_or_campaign_type_is_one_clear_error(folder: Path) -> Non
         ("- expect: soon", (7, 17), "E107", "expected a mapping, got the text 'soon'"),
         ("- {reply: 4.5}", (7, 17), "E107", "expected a text, got the number 4.5"),
         ("- {reply: [yes]}", (7, 17), "E107", "expected a text, got a list"),
-        ("[]", (6, 5), "E107", "expected at least one entry"),
+        ("[]", (7, 7), "E107", "expected at least one entry"),
         ("- expect: {context: {seats: [1]}}", (7, 35), "E107", "expected one value"),
         ("- expect: {stage: humen}", (7, 25), "E103", "did you mean human?"),
         ("- expect: {exit: win}", (7, 24), "E103", "unknown exit or outcome"),

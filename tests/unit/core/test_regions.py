@@ -319,7 +319,7 @@ def test_a_bare_matcher_is_missing_where_it_does_not_match() -> None:
         ("vip == 1", "vip is a bool; expected true or false, got 1"),
         ("born > 'soon'", 'born is a date; expected a date, as in "2026-03-01", got "soon"'),
         ("seen > 3", 'seen is a date and time; expected a date and time, as in "2026-03-01T09:00Z", got 3'),
-        ("seats is missing", "seats is never missing; expected a test of its value"),
+        ("seats is missing", None),
         ("vip", None),
         ("vip is missing", None),
         ("seats > 100", None),
