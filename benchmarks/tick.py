@@ -172,9 +172,7 @@ def run_ticks(url: str, now: datetime, batch: int, processes: int) -> tuple[floa
     """Seconds until the last of the processes finds nothing due, and the largest memory of one in bytes."""
     context = multiprocessing.get_context("spawn")
     ready, go, done = context.Barrier(processes + 1), context.Event(), context.Queue()
-    workers = [
-        context.Process(target=tick_process, args=(url, now, batch, ready, go, done)) for _ in range(processes)
-    ]
+    workers = [context.Process(target=tick_process, args=(url, now, batch, ready, go, done)) for _ in range(processes)]
     for worker in workers:
         worker.start()
     ready.wait()
@@ -212,7 +210,7 @@ def idle(url: str, count: int, connection: psycopg.Connection) -> list[float]:
         " stage, due_at, entered_at, enrolled_at, timezone, locale, context, progress)"
         " SELECT (%(buckets)s::smallint[])[n %% 64 + 1], gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1,"
         " n %% 16, 1, 'active', 'awareness', %(now)s::timestamptz + interval '1 day' + n * interval '1 ms',"
-        " %(now)s, %(now)s, 'UTC', 'en', '{\"facts\": {\"first_name\": \"Ann\"}}', '{\"visits\": {\"awareness\": 1}}'"
+        ' %(now)s, %(now)s, \'UTC\', \'en\', \'{"facts": {"first_name": "Ann"}}\', \'{"visits": {"awareness": 1}}\''
         " FROM generate_series(1, %(count)s) n",
         {"buckets": list(BUCKETS), "now": now, "count": count},
     )

@@ -11,11 +11,9 @@ Whether a decision read more, a fact or the conversation's own id, is known afte
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from engine.core.compiled import SHARE, CompiledType
 from engine.core.decide import decide
@@ -76,8 +74,7 @@ class Batch:
         self.failures: list[tuple[Claimed, Exception]] = []
         self._groups: list[Group] = []
         self._alike: dict[tuple[object, ...], Group] = {}
-        self._counts: Counter[DeltaKey] = Counter()
-        self._durations: Counter[DeltaKey] = Counter()
+        self._counts: dict[DeltaKey, list[int]] = {}  # how many, and microseconds in all
 
     @property
     def conversation_count(self) -> int:
@@ -119,20 +116,19 @@ class Batch:
             self._alike[alike] = group
 
     def count(self, key: DeltaKey, count: int = 1, duration: timedelta = timedelta()) -> None:
-        """Add to what `metric_deltas` will say: `count` of something, `duration` in all."""
-        self._counts[key] += count
-        self._durations[key] += duration // _MICROSECOND
+        """Add to what `metric_deltas` will say: `count` of something, `duration` for each."""
+        _add(self._counts, key, count, duration)
 
     def deltas(self) -> Rows:
         """Every count of the batch, one row for each key."""
-        counts, durations = self._counts.copy(), self._durations.copy()
+        counts = {key: list(total) for key, total in self._counts.items()}
         for group in self._groups:
             for key, duration in group.counts:
-                counts[key] += len(group.ids)
-                durations[key] += len(group.ids) * (duration // _MICROSECOND)
+                _add(counts, key, len(group.ids), duration)
         day = self.now.date()
         return [
-            key._asdict() | {"day": day, "count": count, "duration_us": durations[key]} for key, count in counts.items()
+            key._asdict() | {"day": day, "count": count, "duration_us": microseconds}
+            for key, (count, microseconds) in counts.items()
         ]
 
     # ---- collecting ---------------------------------------------------------------------------------------------
@@ -147,10 +143,7 @@ class Batch:
         waiting: Sequence[Waiting],
         fate: Fate | None,
     ) -> None:
-        arrivals = [each.received_at for each in waiting]
-        if fate is not None and fate.sent_at is not None:
-            arrivals.append(fate.sent_at)
-        later = min((at for at in arrivals if at > self.now), default=None)
+        later = _first_after(self.now, waiting, fate) if waiting or fate is not None else None
         self._collect_row(group, row, before, decision, waiting, later)
         self._collect_steps(group, row, decision.steps)
         self._collect_effects(group, row, campaign, decision.effects)
@@ -172,7 +165,9 @@ class Batch:
         it = decision.conversation
         parked = it.status == "paused"
         changed = it.facts is not before.facts or it.captured is not before.captured
-        due = min((at for at in (decision.next_due, later) if at is not None), default=None)
+        due = decision.next_due
+        if later is not None and (due is None or later < due):
+            due = later
         self.rows.append(
             {
                 "number": group.number,
@@ -184,7 +179,7 @@ class Batch:
                 "due_at": None if parked else due,
                 "held_due_at": (row.held_due_at or row.due_at) if parked else None,
                 "entered_at": it.entered_at,
-                "inbox_waiting": any(parked or each.received_at > self.now for each in waiting),
+                "inbox_waiting": bool(waiting) and (parked or waiting[-1].received_at > self.now),
                 "progress": dump_progress(it),
                 "context": dump_context(it) if changed else None,
             }
@@ -292,6 +287,23 @@ class Batch:
         group.finished = True
 
 
+def _first_after(now: datetime, waiting: Sequence[Waiting], fate: Fate | None) -> datetime | None:
+    """When the next of what has arrived is to be looked at, if it lies after `now`."""
+    arrivals = [each.received_at for each in waiting if each.received_at > now]
+    if fate is not None and fate.sent_at is not None and fate.sent_at > now:
+        arrivals.append(fate.sent_at)
+    return min(arrivals, default=None)
+
+
+def _add(counts: dict[DeltaKey, list[int]], key: DeltaKey, count: int, duration: timedelta) -> None:
+    total = counts.get(key)
+    if total is None:
+        total = counts[key] = [0, 0]
+    total[0] += count
+    if duration:
+        total[1] += count * (duration // _MICROSECOND)
+
+
 _MICROSECOND = timedelta(microseconds=1)
 _SCOPES: dict[str, set[str]] = {
     "follow_up": {"follow_up"},
@@ -306,7 +318,7 @@ def load_conversation(row: Claimed, campaign: Campaign) -> tuple[Conversation, C
     status: Any = row.status
     if status in ("active", "paused"):
         status = "paused" if campaign.paused else "active"
-    it = Conversation(UUID(row.id), row.stage, status, row.seq, row.entered_at, row.timezone, row.locale)
+    it = Conversation(row.id, row.stage, status, row.seq, row.entered_at, row.timezone, row.locale)
     return it, campaign.codec.load(it, row.context, row.progress)
 
 

@@ -6,7 +6,7 @@ drives the very same engine in tests, demos and drills.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,7 +34,7 @@ class SimulatedClock:
         self.instant = start
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 - the interface of a clock
-        return self.instant
+        return self.instant.astimezone(UTC)
 
     def advance(self, span: timedelta) -> None:
         self.instant += span

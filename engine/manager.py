@@ -141,15 +141,7 @@ class CampaignManager:
         self, campaign_id: str, stage: str | None = None, limit: int = 100, status: str = "active"
     ) -> list[dict[str, Any]]:
         """Conversations of this status (and stage), what is due first first, at most `limit`."""
-        async with self._database.transaction() as connection:
-            campaign = await CampaignRepository(connection).find_campaign(campaign_id)
-            compiled = await self._registry.get(connection, campaign.campaign_type, campaign.version)
-            _expect("stage", stage, compiled.stages)
-            _expect("status", status, _STATUSES)
-            found = await ReadingRepository(connection).find_conversations(
-                campaign.id, stage=stage, status=status, limit=_positive(limit), by_due=True
-            )
-        return [_conversation(row) for row in found]
+        return await self._find(campaign_id, stage, status, limit, by_due=True)
 
     async def list_conversations(
         self,
@@ -161,6 +153,18 @@ class CampaignManager:
         after: str | None = None,
     ) -> list[dict[str, Any]]:
         """A page of the campaign's conversations; `after` is the id of the last one of the page before."""
+        return await self._find(campaign_id, stage, status, limit, after=after)
+
+    async def _find(
+        self,
+        campaign_id: str,
+        stage: str | None,
+        status: str | None,
+        limit: int,
+        *,
+        after: str | None = None,
+        by_due: bool = False,
+    ) -> list[dict[str, Any]]:
         async with self._database.transaction() as connection:
             campaign = await CampaignRepository(connection).find_campaign(campaign_id)
             compiled = await self._registry.get(connection, campaign.campaign_type, campaign.version)
@@ -174,6 +178,7 @@ class CampaignManager:
                 status=status,
                 limit=_positive(limit),
                 after=(last.bucket, last.id) if last else None,
+                by_due=by_due,
             )
         return [_conversation(row) for row in found]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfoNotFoundError
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 EndConversations = Callable[[UUID, str], Awaitable[int]]
 _MANY_DELTAS = 500
+_DEAR, _REST = 0.05, 20  # seconds of a look for finished campaigns; how many times as long to rest after a dear one
 
 
 @dataclass
@@ -98,6 +100,7 @@ class Poller:
         self._registry = registry
         self._end_conversations = end_conversations
         self._enrolment = Enrolment(database, clock, registry)
+        self._rests_until: datetime | None = None
         self._lease = timedelta(seconds=settings.lease_seconds)
 
     async def poll_once(self) -> PollCounts:
@@ -168,7 +171,7 @@ class Poller:
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             repository = CampaignRepository(connection)
-            ended, finished = await repository.find_ended(now), await repository.find_finished()
+            ended, finished = await repository.find_ended(now), await self._find_finished(repository, now)
         for campaign_id in ended:
             await self._end_conversations(campaign_id, "campaign_end")
         completed = 0
@@ -179,6 +182,16 @@ class Poller:
                     campaign_id, "completed", was=LIVE, ended_at=now
                 )
         return completed
+
+    async def _find_finished(self, repository: CampaignRepository, now: datetime) -> list[UUID]:
+        """The campaigns whose conversations are all done. Where years of counts make that dear, it is asked less often."""
+        if self._rests_until is not None and now < self._rests_until:
+            return []
+        start = monotonic()
+        finished = await repository.find_finished()
+        seconds = monotonic() - start
+        self._rests_until = now + timedelta(seconds=_REST * seconds) if seconds > _DEAR else None
+        return finished
 
     async def _compact(self) -> None:
         """Fold the deltas of buckets that have many into their rollups, one bucket a transaction."""

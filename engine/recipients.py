@@ -143,7 +143,7 @@ def _reason_against(email: str) -> str:
     from email_validator import EmailNotValidError, validate_email  # slow to import, and seldom needed
 
     try:
-        validate_email(email, check_deliverability=False, test_environment=True)
+        validate_email(email, check_deliverability=False, test_environment=True, strict=True)
     except EmailNotValidError as error:
         return str(error)
     return ""

@@ -10,7 +10,8 @@ What fails: a conversation whose decision raises is noted with its error, backed
 the rest of its batch goes on. A batch that the database refuses because of its data is rolled back and tried in
 halves until the one that is to blame stands alone. When the database is away the tick raises and has lost nothing.
 
-Time is read once a batch, from the clock given.
+Time is read once a batch, from the clock given. A process has two batches in hand, of different buckets, each on a
+connection of its own: while the database claims or writes one, the other is decided.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from engine.settings import Settings
 log = structlog.get_logger(__name__)
 
 _DATA_ERRORS = ("21", "22", "23")  # SQLSTATE classes that a row can be to blame for
+_OVERLAP = 2  # batches in hand at a time: one is decided while the database works on the other
 _PATIENCE = 5.0  # seconds to wait for rows that others hold before a drain ends
 _VISITS_OF_LANE = {"high": 4, "normal": 2, "low": 1}  # full batches in a row, so that high goes first and low is served
 _LANE_CLASSES = (("high", range(4)), ("normal", range(4, 12)), ("low", range(12, 16)))
@@ -81,9 +83,12 @@ class Tick:
             due = await ConversationStateRepository(connection).find_due(now)
         self._random.shuffle(due)
         for name, lanes in _LANE_CLASSES:
-            for bucket, lane in due:
-                if lane in lanes:
-                    counts.add(await self._visit(bucket, lane, _VISITS_OF_LANE[name]))
+            queue = [(bucket, lane) for bucket, lane in due if lane in lanes]
+            visitors = [self._visit_all(queue, _VISITS_OF_LANE[name]) for _ in range(min(_OVERLAP, len(queue)))]
+            for visited in await asyncio.gather(*visitors, return_exceptions=True):
+                if isinstance(visited, BaseException):
+                    raise visited
+                counts.add(visited)
         counts.seconds = monotonic() - started
         return counts
 
@@ -127,6 +132,14 @@ class Tick:
         return stopped
 
     # ---- one batch ---------------------------------------------------------------------------------------------
+
+    async def _visit_all(self, queue: list[tuple[int, int]], batches: int) -> TickCounts:
+        """Take buckets and lanes from the queue that the visitors share until it is empty."""
+        counts = TickCounts()
+        while queue:
+            bucket, lane = queue.pop()
+            counts.add(await self._visit(bucket, lane, batches))
+        return counts
 
     async def _visit(self, bucket: int, lane: int, batches: int) -> TickCounts:
         counts, limit = TickCounts(), self._settings.max_batch_size

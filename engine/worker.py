@@ -2,8 +2,8 @@
 
 Who is in charge, and for how long. A worker holds a timed *lease* on the messages of one batch, all of one
 bucket, and never a lock while it sends. Leasing is one short transaction, sending happens outside any,
-recording is another. The lease is the pair of status `leased` and `lease_until`; recording asks for that very
-pair, so a worker that comes too late records nothing.
+recording is another. The lease is known by its end (`lease_until`), and recording asks for that very instant, so
+a worker that comes too late records nothing.
 
 What may happen twice. A worker that dies between sending and recording leaves leased messages behind. When
 the lease runs out, another worker sends them *again*, with the same idempotency key (conversation, seq,

@@ -20,9 +20,15 @@ import sys
 def main() -> None:
     """The program `campaign`. SIGTERM ends it as Ctrl-C does, so that an embedded server is left in good order."""
     try:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, _interrupt)
         from engine.cli.app import app
 
         app(prog_name="campaign")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _interrupt(*_: object) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so it is for what a shell runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)

@@ -58,7 +58,7 @@ def run_tests(paths: Paths, as_json: Json = False) -> None:
     """Run the scenarios of campaign types. Exit code 1 when one fails."""
     from engine.authoring.scenarios import run_scenarios
 
-    reports = [run_scenarios(file) for file in dict.fromkeys(map(_scenarios_of, _files(paths)))]
+    reports = [run_scenarios(file) for file in _scenarios(paths)]
     if as_json:
         print_json([report.as_dict() for report in reports])
     else:
@@ -131,9 +131,18 @@ def _is_test(path: Path) -> bool:
     return path.name.endswith((_TEST, ".test.yml"))
 
 
-def _scenarios_of(path: Path) -> Path:
-    """The scenario file beside a campaign type, or the file itself if it is one."""
-    return path if _is_test(path) else path.with_name(f"{path.stem}{_TEST}")
+def _scenarios(paths: list[Path]) -> Iterator[Path]:
+    """The scenario files of `paths`: of a folder those in it, of a campaign type the one beside it."""
+    from engine.core.errors import RefusedError
+
+    found: dict[Path, None] = {}
+    for path in paths:
+        files = [path] if path.is_file() else filter(_is_test, _files([path]))
+        found |= dict.fromkeys(each if _is_test(each) else each.with_name(f"{each.stem}{_TEST}") for each in files)
+    for file in found:
+        if not file.is_file():
+            raise RefusedError(f"there are no scenarios {file}", hint="Write some there, beside the campaign type.")
+    return iter(found)
 
 
 def _problems(path: Path) -> list[Problem]:

@@ -93,7 +93,7 @@ def _ways(it: dict[str, Any], time: Callable[[datetime | None], str]) -> Iterato
     yield "\nways on" if it["ways"] else "\nno way on: it is over"
     for way in it["ways"]:
         yield f"  {way['edge']} -> {way['target'] or 'stay'}"
-        earliest = f"not before {time(way['earliest'])}" if way["earliest"] else "not from here"
+        earliest = f"not before {time(way['earliest'])}" if way["earliest"] else "nobody knows when"
         yield f"    waits for {way['waits_for']}, {earliest}"
         if way["when"]:
             inputs = ", ".join(f"{name} is {_value(value)}" for name, value in way["inputs"].items())

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from engine.core.durations import Duration
 from engine.core.model import Conversation, Values, Verdict
-from engine.core.spec import CampaignTypeSpec, Outcome
+from engine.core.spec import CampaignTypeSpec, FactType, Outcome
 
 NEW = "(new)"
 SHARE = "(share)"  # in a trace: where the conversation falls between 0 and 1
@@ -32,7 +32,7 @@ class Row:
         "trace", "used", "visits",
     )  # fmt: skip
 
-    id: UUID
+    id: UUID | str
     state: str
     facts: Values
     said: Values
@@ -73,10 +73,11 @@ class Assign(NamedTuple):
 
 
 class Set(NamedTuple):
-    """Set `fact` to the captured value of `response` when that is given and known, else to `value`."""
+    """Set `fact`, of type `kind`, to `value`, or to the captured value of `response` when there is one that fits."""
 
     fact: str
-    value: Any
+    kind: FactType
+    value: Any = None
     response: str | None = None
 
 

@@ -96,18 +96,8 @@ class _Evaluation:
         for event in events:
             if event.kind == "end" and it.status == "paused":
                 self._end(event)
-            if event.kind not in ("response", "event"):
-                continue
-            values = self._understand(event)
-            opted_out = self._trigger("opt_out", values, event)
-            if event.kind == "response":
-                self.readings.append(Reading(event.key, it.stage, values))
-            if opted_out and it.status == "paused":
-                it.responses_total += event.kind == "response"
-                it.status = "active"
-                self._take(_cause(event))
-            elif opted_out:
-                self.effects.unsubscribe()
+            elif event.kind in ("response", "event"):
+                self._hear_opt_out(event)
 
     def decision(self) -> Decision:
         it = self.conversation
@@ -131,7 +121,7 @@ class _Evaluation:
         """A response or event: `always` first, then the stage it was received in."""
         it, is_response = self.conversation, event.kind == "response"
         values = self._understand(event)
-        here = it.entered_at is not None and event.at >= it.entered_at
+        here = self._is_here(event)
         if is_response:
             self._count(event, values, here=here)
         if self._trigger("always", values if is_response else {}, event):
@@ -146,6 +136,30 @@ class _Evaluation:
             it.held = (*it.held, held)
         elif self._trigger("respond", values, event):
             self._take("response")
+
+    def _hear_opt_out(self, event: Event) -> None:
+        """A response or event while paused or over: it is counted only if it opts out of what is paused."""
+        it, row, is_response = self.conversation, self.row, event.kind == "response"
+        values = self._understand(event)
+        here = self._is_here(event)
+        row.responses, row.responses_total = it.responses + (is_response and here), it.responses_total + is_response
+        opted_out = self._trigger("opt_out", values, event)
+        if opted_out and it.status == "paused":
+            if is_response:
+                self._count(event, values, here=here)
+            it.status = "active"
+            self._take(_cause(event))
+            return
+        row.responses, row.responses_total = it.responses, it.responses_total
+        if is_response:
+            self.readings.append(Reading(event.key, it.stage, values))
+        if opted_out:
+            self.effects.unsubscribe()
+
+    def _is_here(self, event: Event) -> bool:
+        """Whether the current stage was the current one when the event was received."""
+        entered_at = self.conversation.entered_at
+        return entered_at is not None and event.at >= entered_at
 
     def _understand(self, event: Event) -> Values:
         it = self.conversation
@@ -186,8 +200,8 @@ class _Evaluation:
     def _end(self, event: Event) -> None:
         """The campaign is over, or somebody ended the conversation: it is over where it stands."""
         it = self.conversation
-        self.effects.cancel_all()
         seq = self._next_seq()
+        self.effects.cancel_all()
         self._close("completed" if event.name == "completed" else "stopped")
         self.steps.append(Step(seq, it.stage, it.stage, event.name, "", False, 0, self.now))
 
@@ -275,28 +289,30 @@ class _Evaluation:
                 seq = self._next_seq()
                 self._stayed(seq, cause, edge.key, self.effects.act(edge.actions, seq, of_edge=True))
             return
-        delayed = self._move(cause)
+        heard = cause.startswith(("response", "event:"))
+        delayed = self._move(cause, heard=heard)
         while self.stage is not None and self.stage.splits:
             if not self._trigger("split", it.captured):
                 raise DecisionError(
                     f"no edge of the split in stage {self.stage.name!r} took conversation {it.id}",
                     hint="Add an otherwise: to the split.",
                 )
-            delayed += self._move("split")
+            delayed += self._move("split", heard=heard)
         if it.status == "active":
             self.effects.belong_to_visit(delayed)
 
-    def _move(self, cause: str) -> list[int]:
+    def _move(self, cause: str, *, heard: bool) -> list[int]:
         """Leave the stage, run the edge's actions, enter where the machine went.
 
-        Returns the places of the edge's delayed messages: they belong to the stage finally entered.
+        Returns the places of the edge's delayed messages: they belong to the stage finally entered. `heard` tells
+        that it comes of a response or event, which opts out if a `stopped` exit is entered.
         """
         it, row, edge = self.conversation, self.row, self._edge
         source, destination = it.stage, self.compiled.stages[row.state]
-        opting_out = destination.outcome == "stopped" and cause.startswith(("response", "event:"))
+        opting_out = heard and destination.outcome == "stopped"
         seq = self._next_seq()
         if destination.outcome is not None:
-            self.effects.cancel_all()
+            self.effects.cancel_for_exit()
         else:
             self.effects.cancel_visit()
         row.state = source or NEW  # the edge's own guards still look at the stage they leave
@@ -327,7 +343,7 @@ class _Evaluation:
         it.stage, it.entered_at, it.held, it.awaits = stage.name, self.now, (), None
         it.responses = it.follow_ups_sent = it.follow_up = 0
         row.state, row.visits, row.used, row.said = stage.name, it.visits, it.used, it.captured
-        row.responses = row.follow_ups_sent = 0
+        row.responses, row.responses_total, row.follow_ups_sent = 0, it.responses_total, 0
         if stage.outcome is not None:
             self._close("stopped" if stage.outcome == "stopped" else "completed")
             return

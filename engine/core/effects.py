@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from engine.core.compiled import Action, Assign, Row, Send
-from engine.core.model import Conversation, Effect, Scope
+from engine.core.facts import fit_fact
+from engine.core.model import Conversation, Effect, Scope, cancels
 
 
 class Effects:
@@ -38,7 +39,9 @@ class Effects:
             elif isinstance(action, Assign):
                 self.assign(action, seq)
             else:
-                value = action.value if action.response is None else self._row.said.get(action.response)
+                value = action.value
+                if action.response is not None:
+                    value = fit_fact(action.kind, self._row.said.get(action.response))
                 if value is not None:
                     it = self._conversation
                     it.facts = self._row.facts = {**it.facts, action.fact: value}
@@ -57,6 +60,8 @@ class Effects:
         self.made.append(Effect("send", seq, 0, message, self._now, "follow_up", stage, awaited))
 
     def unsubscribe(self) -> None:
+        """Nothing more reaches the recipient: what waits in other decisions and campaigns dies by this very effect."""
+        self._kill(range(len(self.made)))
         self.made.append(Effect("unsubscribe", seq=self._conversation.seq))
 
     def await_last(self, seq: int, start: int) -> tuple[int, int] | None:
@@ -81,9 +86,14 @@ class Effects:
         self._of_visit = []
         self._conversation.unsent = False
 
+    def cancel_for_exit(self) -> None:
+        """An exit is entered: all dies that has not left, save what this decision's edges sent for now or for it."""
+        kept = self._of_edges.difference(self._of_visit)
+        self._cancel("conversation", [place for place in range(len(self.made)) if place not in kept])
+
     def cancel_all(self) -> None:
-        """The conversation is over: all dies that has not left, save what this decision's edges sent."""
-        self._cancel("conversation", [place for place in range(len(self.made)) if place not in self._of_edges])
+        """The conversation is cut off: all dies that has not left."""
+        self._cancel("conversation", range(len(self.made)))
 
     def delayed_since(self, start: int) -> list[int]:
         """The places of the messages made since `start` that were planned for later."""
@@ -108,9 +118,11 @@ class Effects:
         self.made.append(Effect("send", seq, ordinal, action.message, at, "stage", stage))
 
     def _cancel(self, scope: Scope, places: Iterable[int]) -> None:
-        for place in places:
-            effect = self.made[place]
-            if effect.kind == "send" and (scope != "follow_up" or effect.scope == "follow_up"):
-                self.made[place] = effect._replace(cancelled=True)
+        self._kill(place for place in places if cancels(scope, self.made[place].scope))
         if self._earlier:
             self.made.append(Effect("cancel", seq=self._conversation.seq, scope=scope))
+
+    def _kill(self, places: Iterable[int]) -> None:
+        for place in places:
+            if self.made[place].kind == "send":
+                self.made[place] = self.made[place]._replace(cancelled=True)

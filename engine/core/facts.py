@@ -43,6 +43,22 @@ def parse_fact(fact_type: FactType, cell: str, zone: str = "UTC") -> Any:
         raise ValueError(f"expected {expected}, got {shown!r}") from error
 
 
+def fit_fact(fact_type: FactType, value: str | Decimal | None) -> Any:
+    """A captured response value as the fact holds it; None when there is none or the type does not hold it.
+
+    >>> from engine.core.spec import parse_fact_type
+    >>> fit_fact(parse_fact_type("int 1..9"), Decimal("4.0")), fit_fact(parse_fact_type("int 1..9"), Decimal("4.5"))
+    (4, None)
+    """
+    if value is None:
+        return None
+    cell = f"{value.normalize():f}" if isinstance(value, Decimal) else value
+    try:
+        return parse_fact(fact_type, cell)
+    except ValueError:
+        return None
+
+
 def fact_to_json(value: Any) -> Any:
     """The fact as JSON data.
 

@@ -11,8 +11,8 @@ The Machine has a state for every stage and exit and `(new)`; its triggers are
     timer0, follow0, escalate0 …, end, split
 
 `go: stay`, follow-ups and escalations are internal transitions. Bounds (`visits`, `at_most`) and shares are further
-conditions. A stage with `visits` gives every edge into it a second transition, to the stage's `then`. Due instants
-and actions stay outside: `decide` knows those. What the Machine moves is a `Row`, handed to the trigger each time;
+conditions. A stage with `visits` gives every edge into it a second transition, to the stage's `then`, and exactly
+one of the two is open, so that no guard runs twice. Due instants and actions stay outside: `decide` knows those. What the Machine moves is a `Row`, handed to the trigger each time;
 no model is ever registered, since that would cost four times as much and never be freed.
 
 `_Guarded` is a transition without the callbacks nobody uses here: conditions, then the edge is noted, then the
@@ -21,7 +21,8 @@ state is set. It halves the cost of a trigger. No YAML string ever reaches `tran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from functools import partial
 from hashlib import blake2b
 from operator import attrgetter
@@ -56,7 +57,6 @@ from engine.core.spec import (
     CampaignTypeSpec,
     EdgeSpec,
     ExitSpec,
-    FactType,
     SendSpec,
     SplitSpec,
     StageSpec,
@@ -64,7 +64,7 @@ from engine.core.spec import (
 from engine.core.spec import Action as ActionSpec
 
 Condition = Callable[[Any], bool]
-_COUNTERS = ("responses", "responses_total", "follow_ups_sent")
+_DRAWS = 2**64  # how many draws there are for a share: eight bytes of a hash
 
 
 class _Guarded(Transition):
@@ -112,16 +112,21 @@ def _trigger(events: Mapping[str, Any], name: str, row: Row) -> bool:
 
 
 def _probe(events: Mapping[str, Any], name: str, row: Row) -> list[tuple[Edge, bool]]:
+    """Each edge once, with the target it would have: bounded visits give it a transition for each."""
     event = events.get(name)
-    found: list[tuple[Edge, bool]] = []
+    found: dict[str, tuple[Edge, bool]] = {}
     asked = SimpleNamespace(model=row)
     for transition in event.transitions.get(row.state, ()) if event is not None else ():
-        verdicts = [condition.func(asked) for condition in transition.conditions]
+        passes = all([condition.func(asked) for condition in transition.conditions])
         for note in transition.before:
             note(asked)
-        assert row.edge is not None
-        found.append((row.edge, all(verdicts)))
-    return found
+        edge = row.edge
+        assert edge is not None
+        if passes:
+            found[edge.key] = (edge._replace(target=transition.dest), True)
+        else:
+            found.setdefault(edge.key, (edge, False))
+    return list(found.values())
 
 
 class _Builder:
@@ -181,13 +186,13 @@ class _Builder:
             self.edges.append(edge)
 
     def _split(self, place: str, source: str, specs: Iterable[SplitSpec]) -> None:
-        low = 0.0
+        low = Decimal(0)
         for index, spec in enumerate(specs):
             edge = self._edge(f"{place}[{index}]", source, spec)
             conditions = self._conditions(edge, spec)
             if spec.portion is not None:
-                high = low + float(spec.portion)
-                conditions.append(partial(_in_share, edge, low, high))
+                high = low + spec.portion
+                conditions.append(partial(_in_share, edge, int(low * _DRAWS), int(high * _DRAWS)))
                 low = high
             self._add("split", edge, conditions)
             self.edges.append(edge)
@@ -235,17 +240,29 @@ class _Builder:
         return conditions
 
     def _add(self, trigger: str, edge: Edge, conditions: list[Condition]) -> None:
-        """The transition of an edge and, where its target's visits are bounded, the ones to the `then` of each."""
-        note = partial(_note, edge)
-        target, seen = edge.target, {edge.target}
+        """The transition of an edge and, where its target's visits are bounded, one to each place they send it on to.
+
+        An `always` edge gets none in its own target stage, and none back to where it stands.
+        """
+        always, note = edge.key.startswith("always"), partial(_note, edge)
+        if always and edge.target == edge.source:
+            return
+        full: list[Condition] = []
+        for target, at_most in self._landings(edge.target):
+            free = [partial(_has_visits_left, target, at_most)] if target and at_most else []
+            if not (always and target == edge.source):
+                all_of: list[Any] = [*full, *free, *conditions]
+                self.machine.add_transition(trigger, edge.source, target, conditions=all_of, before=note)
+            full += [partial(_has_no, each) for each in free]
+
+    def _landings(self, target: str | None) -> Iterator[tuple[str | None, int]]:
+        """Where an edge to `target` may come to, in order, each with the bound of its visits, 0 for none."""
+        seen = {target}
         while target in self.spec.stages and (visits := self.spec.stages[target].visits) and visits.then not in seen:
-            if not (edge.key.startswith("always") and target == edge.source):
-                bounded: list[Any] = [*conditions, partial(_has_visits_left, target, visits.at_most)]
-                self.machine.add_transition(trigger, edge.source, target, conditions=bounded, before=note)
+            yield target, visits.at_most
             target = visits.then
             seen.add(target)
-        if edge.target is None or not (edge.key.startswith("always") and target == edge.source):
-            self.machine.add_transition(trigger, edge.source, target, conditions=list[Any](conditions), before=note)
+        yield target, 0
 
     def _actions(self, specs: Iterable[ActionSpec]) -> tuple[Action, ...]:
         actions: list[Action] = []
@@ -261,10 +278,10 @@ class _Builder:
         return tuple(actions)
 
     def _set(self, fact: str, value: Any) -> Set:
+        kind = self.spec.facts[fact]
         if isinstance(value, str) and value in self.spec.responses:
-            return Set(fact, None, value)
-        kind: FactType = self.spec.facts[fact]
-        return Set(fact, parse_fact(kind, str(value).lower() if isinstance(value, bool) else str(value)))
+            return Set(fact, kind, response=value)
+        return Set(fact, kind, parse_fact(kind, str(value).lower() if isinstance(value, bool) else str(value)))
 
     def _guard(self, when: str | None) -> tuple[Guard, tuple[tuple[str, Callable[[Row], Any]], ...]] | None:
         """The guard that `when` says and, for the trace, how to read each of its names; None when there is none."""
@@ -309,13 +326,17 @@ def _has_visits_left(stage: str, at_most: int, event_data: Any) -> bool:
     return bool(event_data.model.visits.get(stage, 0) < at_most)
 
 
-def _in_share(edge: Edge, low: float, high: float, event_data: Any) -> bool:
+def _has_no(condition: Condition, event_data: Any) -> bool:
+    return not condition(event_data)
+
+
+def _in_share(edge: Edge, low: int, high: int, event_data: Any) -> bool:
     """Whether the conversation falls in this share: a stable hash of its id, the stage and the visit."""
     row: Row = event_data.model
     if row.state in row.splits:
         return row.splits[row.state] == edge.target
-    seed = row.id.bytes + f"{row.state}\0{row.visits.get(row.state, 0)}".encode()
-    drawn = int.from_bytes(blake2b(seed, digest_size=8).digest(), "big") / 2**64
+    seed = f"{row.id}\0{row.state}\0{row.visits.get(row.state, 0)}".encode()
+    drawn = int.from_bytes(blake2b(seed, digest_size=8).digest(), "big")
     passed = low <= drawn < high
-    row.trace.append(Verdict(edge.key, {SHARE: round(drawn, 6)}, passed))
+    row.trace.append(Verdict(edge.key, {SHARE: round(drawn / _DRAWS, 6)}, passed))
     return passed

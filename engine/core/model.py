@@ -62,7 +62,7 @@ class Conversation:
     sends that die with it, `started_at` when the start stage was entered. Treat the mappings as values: replace them, never change them.
     """
 
-    id: UUID
+    id: UUID | str
     stage: str | None = None
     status: Status = "active"
     seq: int = 0
@@ -179,7 +179,7 @@ class Decision(NamedTuple):
     trace: tuple[Verdict, ...]
 
 
-def new_conversation(id: UUID, starts_at: datetime, **fields: Any) -> Conversation:
+def new_conversation(id: UUID | str, starts_at: datetime, **fields: Any) -> Conversation:
     """A conversation as enrolment makes it: seq 0, no stage, waiting for `starts_at`; `fields` as of Conversation."""
     return Conversation(id, agenda=(Due(starts_at, Rank.BEGIN),), **fields)
 

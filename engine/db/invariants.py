@@ -43,50 +43,42 @@ _SENDS = """
      ORDER BY 1
 """
 
-# What each metric counts stands above `metric_deltas` in `engine.db.tables`. A row does not say when it was cancelled or
-# given up, nor a conversation when it ended or a response in which stage it was received: there the dimension is left out.
+# What each metric counts stands above `metric_deltas` in `engine.db.tables`. Some rows do not tell all that was counted:
+# when a message was given up or cancelled, when a conversation ended, in which stage a response came. So neither side
+# tells that here. `responded` and `engaged` are not counts of rows.
 _COUNTS = """
-    WITH rows AS (
-        SELECT campaign_id, (at AT TIME ZONE 'UTC')::date AS day,
-               CASE WHEN entered THEN 'entered' ELSE 'stayed' END AS metric, coalesce(from_stage, '') AS stage,
-               coalesce(to_stage, '') AS target, cause AS label, count(*) AS found
-          FROM campaign_engine.stage_history GROUP BY 1, 2, 3, 4, 5, 6
-         UNION ALL
-        SELECT campaign_id, (at AT TIME ZONE 'UTC')::date, 'queued', coalesce(stage, ''), channel, message, count(*)
-          FROM campaign_engine.outbox GROUP BY 1, 2, 3, 4, 5, 6
-         UNION ALL
-        SELECT campaign_id, (sent_at AT TIME ZONE 'UTC')::date, 'sent', coalesce(stage, ''), channel, message, count(*)
-          FROM campaign_engine.outbox WHERE status = 'sent' GROUP BY 1, 2, 3, 4, 5, 6
-         UNION ALL
-        SELECT campaign_id, NULL, status, coalesce(stage, ''), channel, message, count(*)
-          FROM campaign_engine.outbox WHERE status IN ('failed', 'cancelled') GROUP BY 1, 2, 3, 4, 5, 6
-         UNION ALL
-        SELECT campaign_id, (enrolled_at AT TIME ZONE 'UTC')::date, 'enrolled', '', '', '', count(*)
-          FROM campaign_engine.conversations GROUP BY 1, 2
-         UNION ALL
-        SELECT campaign_id, NULL, 'finished', '', '', status, count(*)
-          FROM campaign_engine.conversations WHERE status IN ('completed', 'stopped', 'failed') GROUP BY 1, 6
-         UNION ALL
-        SELECT campaign_id, (received_at AT TIME ZONE 'UTC')::date, 'received', '', '', '', count(*)
-          FROM campaign_engine.responses WHERE conversation_id IS NOT NULL GROUP BY 1, 2
-    ), counters AS (
+    WITH tally AS (
         SELECT campaign_id, CASE WHEN metric NOT IN ('failed', 'cancelled', 'finished') THEN day END AS day, metric,
                CASE WHEN metric NOT IN ('finished', 'received') THEN stage ELSE '' END AS stage,
                CASE WHEN metric <> 'finished' THEN target ELSE '' END AS target,
-               CASE WHEN metric = 'finished' AND label NOT IN ('stopped', 'failed') THEN 'completed' ELSE label END
-               AS label,
-               sum(count) AS counted
-          FROM campaign_engine.metric_counts WHERE metric NOT IN ('responded', 'engaged') GROUP BY 1, 2, 3, 4, 5, 6
+               CASE WHEN metric <> 'finished' OR label IN ('stopped', 'failed') THEN label ELSE 'completed' END AS label,
+               count AS counted, 0 AS found
+          FROM campaign_engine.metric_counts WHERE metric NOT IN ('responded', 'engaged')
+         UNION ALL
+        SELECT campaign_id, CAST(at AT TIME ZONE 'UTC' AS date), CASE WHEN entered THEN 'entered' ELSE 'stayed' END,
+               coalesce(from_stage, ''), coalesce(to_stage, ''), cause, 0, 1
+          FROM campaign_engine.stage_history
+         UNION ALL
+        SELECT o.campaign_id, CAST(fate.at AT TIME ZONE 'UTC' AS date), fate.metric, coalesce(stage, ''), channel,
+               message, 0, 1
+          FROM campaign_engine.outbox o
+         CROSS JOIN LATERAL (VALUES ('queued', o.at), (o.status, o.sent_at)) AS fate (metric, at)
+         WHERE fate.metric IN ('queued', 'sent', 'failed', 'cancelled')
+         UNION ALL
+        SELECT campaign_id, CAST(enrolled_at AT TIME ZONE 'UTC' AS date), 'enrolled', '', '', '', 0, 1
+          FROM campaign_engine.conversations
+         UNION ALL
+        SELECT campaign_id, NULL, 'finished', '', '', status, 0, 1
+          FROM campaign_engine.conversations WHERE status IN ('completed', 'stopped', 'failed')
+         UNION ALL
+        SELECT campaign_id, CAST(received_at AT TIME ZONE 'UTC' AS date), 'received', '', '', '', 0, 1
+          FROM campaign_engine.responses WHERE conversation_id IS NOT NULL
     )
-    SELECT format('campaign %s: %s is counted %s times, there are %s', coalesce(r.campaign_id, c.campaign_id),
-                  concat_ws(' ', coalesce(r.metric, c.metric), nullif(coalesce(r.stage, c.stage), ''),
-                            nullif(coalesce(r.target, c.target), ''), nullif(coalesce(r.label, c.label), ''),
-                            coalesce(r.day, c.day)::text),
-                  coalesce(counted, 0), coalesce(found, 0))
-      FROM rows r FULL JOIN counters c
-        ON r.campaign_id = c.campaign_id AND r.metric = c.metric AND r.stage = c.stage AND r.target = c.target
-           AND r.label = c.label AND coalesce(r.day, 'epoch') = coalesce(c.day, 'epoch')
-     WHERE coalesce(counted, 0) <> coalesce(found, 0)
+    SELECT format('campaign %s: %s is counted %s times, there are %s', campaign_id,
+                  concat_ws(' ', metric, nullif(stage, ''), nullif(target, ''), nullif(label, ''), day),
+                  sum(counted), sum(found))
+      FROM tally GROUP BY campaign_id, day, metric, stage, target, label
+    HAVING sum(counted) <> sum(found)
      ORDER BY 1
 """
 

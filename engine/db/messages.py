@@ -1,8 +1,11 @@
 """The worker's statements on the outbox: find where messages are due, lease, look, mark.
 
-A lease is the pair of status `leased` and a `lease_until` that all messages of one batch share. Every later
-statement asks for that very pair, so a worker that comes too late, because its lease ran out and another took
-the messages, changes nothing. The methods never commit; each touches one bucket, but for the two probes.
+A leased message has status `leased` and a `lease_until` that all messages of one batch share; no other message has
+one. Every later statement asks for that very instant, so a worker that comes too late, because its lease ran out and
+another took the messages, changes nothing. It does not ask for the status too: that would invite the planner to read
+all unsent messages of the bucket instead of going by primary key.
+
+The methods never commit; each touches one bucket, but for the two probes.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.db.buckets import BUCKETS
+from engine.db.database import driver_of
 
 MessageStatus = Literal["ready", "sent", "failed", "cancelled"]
 Place = tuple[UUID, int, int]
@@ -81,150 +84,151 @@ class Mark:
 # count. The campaigns table is small, so the paused ones are hashed once a statement. Messages of a paused
 # campaign or of a channel that is not open stay at the front of the index, and each probe walks past them.
 _DUE = """
-    status IN ('ready', 'leased') AND not_before <= :now AND (status = 'ready' OR lease_until <= :now)
+    status IN ('ready', 'leased') AND not_before <= %(now)s AND (status = 'ready' OR lease_until <= %(now)s)
     AND campaign_id NOT IN (SELECT id FROM campaign_engine.campaigns WHERE status = 'paused')
 """
-_OPEN = "(CAST(:channels AS text[]) IS NULL OR channel = ANY(CAST(:channels AS text[])))"
+_OPEN = "(CAST(%(channels)s AS text[]) IS NULL OR channel = ANY(CAST(%(channels)s AS text[])))"
 
 # LIMIT 1 in a LATERAL makes one short index scan a bucket; EXISTS or DISTINCT would read every due row.
-FIND_DUE_BUCKETS = text(f"""
+FIND_DUE_BUCKETS = f"""
     SELECT known.bucket
-    FROM unnest(CAST(:buckets AS smallint[])) AS known (bucket)
+    FROM unnest(CAST(%(buckets)s AS smallint[])) AS known (bucket)
     CROSS JOIN LATERAL (
         SELECT FROM campaign_engine.outbox
         WHERE outbox.bucket = known.bucket AND {_DUE} AND {_OPEN}
         ORDER BY not_before
         LIMIT 1
     ) AS due
-""")  # noqa: S608 - constants of this module
+"""  # noqa: S608 - constants of this module
 
-FIND_WAITING_CHANNELS = text(f"""
+FIND_WAITING_CHANNELS = f"""
     SELECT DISTINCT due.channel
-    FROM unnest(CAST(:buckets AS smallint[])) AS known (bucket)
+    FROM unnest(CAST(%(buckets)s AS smallint[])) AS known (bucket)
     CROSS JOIN LATERAL (
         SELECT channel FROM campaign_engine.outbox
-        WHERE outbox.bucket = known.bucket AND {_DUE} AND channel <> ALL(CAST(:channels AS text[]))
+        WHERE outbox.bucket = known.bucket AND {_DUE} AND channel <> ALL(CAST(%(channels)s AS text[]))
         ORDER BY not_before
         LIMIT 1
     ) AS due
     ORDER BY due.channel
-""")  # noqa: S608 - constants of this module
+"""  # noqa: S608 - constants of this module
 
 # The inner query walks the index in the order in which messages leave and skips what another worker is
 # taking; both levels name the bucket. The join back is by primary key with `at`, so only the partitions that
 # matter are touched.
-LEASE_MESSAGES = text(f"""
+LEASE_MESSAGES = f"""
     UPDATE campaign_engine.outbox AS message
-    SET status = 'leased', lease_until = :until
+    SET status = 'leased', lease_until = %(until)s
     FROM (
         SELECT conversation_id, seq, ordinal, at
         FROM campaign_engine.outbox
-        WHERE bucket = :bucket AND {_DUE} AND {_OPEN}
+        WHERE bucket = %(bucket)s AND {_DUE} AND {_OPEN}
         ORDER BY not_before, seq, ordinal
-        LIMIT :limit
+        LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ) AS due
-    WHERE message.bucket = :bucket AND message.conversation_id = due.conversation_id
+    WHERE message.bucket = %(bucket)s AND message.conversation_id = due.conversation_id
         AND message.seq = due.seq AND message.ordinal = due.ordinal AND message.at = due.at
     RETURNING message.conversation_id, message.seq, message.ordinal, message.at
-""")  # noqa: S608 - constants of this module
+"""  # noqa: S608 - constants of this module
 
-_KEYS = "AS given (conversation_id uuid, seq integer, ordinal smallint, at timestamptz)"
-
-FIND_LEASED = text(f"""
+FIND_LEASED = """
     SELECT message.conversation_id, message.seq, message.ordinal, message.at,
            message.not_before, message.attempts, message.awaited, message.cancel_requested,
            message.stage, message.channel, message.message,
            conversation.context, conversation.version, conversation.timezone, conversation.locale,
            recipient.key, recipient.email, recipient.phone, recipient.unsubscribed_at,
            campaign.id, campaign.name, campaign.campaign_type, campaign.status
-    FROM jsonb_to_recordset(CAST(:keys AS jsonb)) {_KEYS}
+    FROM jsonb_to_recordset(CAST(%(keys)s AS jsonb))
+         AS given (conversation_id uuid, seq integer, ordinal smallint, at timestamptz)
     JOIN campaign_engine.outbox AS message
-        ON message.bucket = :bucket AND message.conversation_id = given.conversation_id
+        ON message.bucket = %(bucket)s AND message.conversation_id = given.conversation_id
         AND message.seq = given.seq AND message.ordinal = given.ordinal AND message.at = given.at
-        AND message.lease_until = :until
+        AND message.lease_until = %(until)s
     JOIN campaign_engine.campaigns AS campaign ON campaign.id = message.campaign_id
     LEFT JOIN campaign_engine.conversations AS conversation
-        ON conversation.bucket = :bucket AND conversation.id = message.conversation_id
+        ON conversation.bucket = %(bucket)s AND conversation.id = message.conversation_id
     LEFT JOIN campaign_engine.recipients AS recipient
-        ON recipient.bucket = :bucket AND recipient.id = message.recipient_id
+        ON recipient.bucket = %(bucket)s AND recipient.id = message.recipient_id
     ORDER BY message.not_before, message.seq, message.ordinal
-""")  # noqa: S608 - constants of this module
+"""
 
 # Locked in the order of their ids, as everyone locks conversations, and before any row of the outbox.
-WAKE_CONVERSATIONS = text("""
+WAKE_CONVERSATIONS = """
     UPDATE campaign_engine.conversations AS conversation
-    SET due_at = :now
+    SET due_at = %(now)s
     FROM (
         SELECT id
         FROM campaign_engine.conversations
-        WHERE bucket = :bucket AND id = ANY(:ids) AND status = 'active' AND (due_at IS NULL OR due_at > :now)
+        WHERE bucket = %(bucket)s AND id = ANY(%(ids)s) AND status = 'active' AND (due_at IS NULL OR due_at > %(now)s)
         ORDER BY id
         FOR UPDATE
     ) AS asleep
-    WHERE conversation.bucket = :bucket AND conversation.id = asleep.id
-""")
+    WHERE conversation.bucket = %(bucket)s AND conversation.id = asleep.id
+"""
 
 # Whoever wants to cancel a leased message can only leave a request; it is honoured when the message comes
 # back.
-MARK_MESSAGES = text("""
+MARK_MESSAGES = """
     UPDATE campaign_engine.outbox AS message
     SET status = CASE WHEN mark.status = 'ready' AND message.cancel_requested THEN 'cancelled'
                       ELSE mark.status END,
         attempts = mark.attempts, not_before = mark.not_before, sent_at = mark.sent_at,
         last_error = coalesce(mark.last_error, message.last_error), lease_until = NULL
-    FROM jsonb_to_recordset(CAST(:marks AS jsonb)) AS mark (
+    FROM jsonb_to_recordset(CAST(%(marks)s AS jsonb)) AS mark (
         conversation_id uuid, seq integer, ordinal smallint, at timestamptz,
         status text, attempts smallint, not_before timestamptz, sent_at timestamptz, last_error text
     )
-    WHERE message.bucket = :bucket AND message.conversation_id = mark.conversation_id
+    WHERE message.bucket = %(bucket)s AND message.conversation_id = mark.conversation_id
         AND message.seq = mark.seq AND message.ordinal = mark.ordinal AND message.at = mark.at
-        AND message.lease_until = :until
+        AND message.lease_until = %(until)s
     RETURNING message.conversation_id, message.seq, message.ordinal, message.status
-""")
+"""
 
 
 class MessageRepository:
-    """The outbox over one connection; commits nothing."""
+    """The outbox over one connection; commits nothing. Its statements speak to the driver, in binary."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self.connection = connection
+        self._connection = connection
 
     async def find_due_buckets(self, now: datetime, channels: list[str] | None) -> list[int]:
         """The buckets with a message that may leave now through one of `channels`; None is every channel."""
         values = {"buckets": list(BUCKETS), "now": now, "channels": channels}
-        return list(await self.connection.scalars(FIND_DUE_BUCKETS, values))
+        return [bucket for (bucket,) in await self._fetch(FIND_DUE_BUCKETS, values)]
 
     async def find_waiting_channels(self, now: datetime, channels: list[str]) -> list[str]:
         """Names beside `channels` that due messages want; of several in one bucket, the first."""
         values = {"buckets": list(BUCKETS), "now": now, "channels": channels}
-        return list(await self.connection.scalars(FIND_WAITING_CHANNELS, values))
+        return [channel for (channel,) in await self._fetch(FIND_WAITING_CHANNELS, values)]
 
     async def lease_messages(
         self, bucket: int, now: datetime, until: datetime, channels: list[str] | None, limit: int
     ) -> list[MessageKey]:
         """Up to `limit` due messages of `bucket`, the earliest, now leased to the caller; in no order."""
         values = {"bucket": bucket, "now": now, "until": until, "channels": channels, "limit": limit}
-        return [MessageKey(*row) for row in await self.connection.execute(LEASE_MESSAGES, values)]
+        return [MessageKey(*row) for row in await self._fetch(LEASE_MESSAGES, values)]
 
     async def find_leased(self, bucket: int, until: datetime, keys: Sequence[MessageKey]) -> list[LeasedMessage]:
         """Those of `keys` still leased `until` then, in the order to leave, with all that decides on them."""
-        values = {"bucket": bucket, "until": until, "keys": _json(keys)}
-        found = await self.connection.execute(FIND_LEASED, values)
+        found = await self._fetch(FIND_LEASED, {"bucket": bucket, "until": until, "keys": _json(keys)})
         return [LeasedMessage(MessageKey(*row[:4]), *row[4:]) for row in found]
 
     async def mark_conversations_due(self, bucket: int, ids: set[UUID], now: datetime) -> None:
         """Wake the active ones of `ids` that would sleep beyond `now`; they stay locked to the commit."""
         if ids:
-            values = {"bucket": bucket, "ids": sorted(ids), "now": now}
-            await self.connection.execute(WAKE_CONVERSATIONS, values)
+            driver = await driver_of(self._connection)
+            await driver.execute(WAKE_CONVERSATIONS, {"bucket": bucket, "ids": sorted(ids), "now": now})
 
     async def mark_messages(self, bucket: int, until: datetime, marks: Sequence[Mark]) -> dict[Place, MessageStatus]:
         """The messages still leased `until` then, now marked, with the status each has; its lease is over."""
-        ordered = sorted(marks, key=place_of)
-        values = {"bucket": bucket, "until": until, "marks": _json(ordered)}
-        marked = await self.connection.execute(MARK_MESSAGES, values)
-        return {(conversation_id, seq, ordinal): status for conversation_id, seq, ordinal, status in marked}
+        values = {"bucket": bucket, "until": until, "marks": _json(sorted(marks, key=place_of))}
+        return {(id, seq, ordinal): status for id, seq, ordinal, status in await self._fetch(MARK_MESSAGES, values)}
+
+    async def _fetch(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        driver = await driver_of(self._connection)
+        found = await driver.execute(statement, values, binary=True)
+        return await found.fetchall()
 
 
 def place_of(mark: Mark) -> Place:
@@ -232,5 +236,5 @@ def place_of(mark: Mark) -> Place:
     return mark.conversation_id, mark.seq, mark.ordinal
 
 
-def _json(rows: Sequence[MessageKey | Mark]) -> str:
+def _json(rows: list[Mark] | Sequence[MessageKey]) -> str:
     return orjson.dumps(rows).decode()

@@ -24,7 +24,8 @@ Json = dict[str, Any]
 Conversion = Callable[[Any], Any]
 
 _PARTS = ("facts", "captured")
-_PLAIN = ("responses", "responses_total", "follow_ups_sent", "follow_up", "visits", "used", "unsent")
+_PLAIN = {"responses", "responses_total", "follow_ups_sent", "follow_up", "visits", "used", "unsent"}
+_DUMPED = (*sorted(_PLAIN), "awaits", "started_at")
 
 
 def progress_of_new(starts_at: datetime) -> Json:
@@ -99,12 +100,10 @@ class ConversationCodec:
         conversation.captured = ContextPart(context, "captured")
         progress = orjson.loads(raw_progress)
         get = progress.get
-        conversation.agenda = tuple(
-            [Due(datetime.fromisoformat(at), rank, index) for at, rank, index in get("agenda", ())]
-        )
-        for name in _PLAIN:
-            if name in progress:
-                setattr(conversation, name, progress[name])
+        instant = datetime.fromisoformat
+        conversation.agenda = tuple([Due(instant(at), rank, number) for at, rank, number in get("agenda", ())])
+        for name in _PLAIN & progress.keys():
+            setattr(conversation, name, progress[name])
         if awaits := get("awaits"):
             conversation.awaits = (awaits[0], awaits[1])
         if started_at := get("started_at"):
@@ -139,7 +138,7 @@ def dump_progress(it: Conversation) -> Json:
     progress: Json = {}
     if it.agenda:
         progress["agenda"] = [[due.at, due.rank, due.number] for due in it.agenda]
-    for name in (*_PLAIN, "awaits", "started_at"):
+    for name in _DUMPED:
         if value := getattr(it, name):
             progress[name] = value
     if it.held:

@@ -85,26 +85,24 @@ _CONSUME_EVENTS = """
      WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[])
 """
 
-# Ready messages die at once; one in a worker's hands is told to die if it has not left. Only rows of earlier
-# decisions are meant: those up to the seq the conversation was claimed with.
+# Ready messages die at once; one in a worker's hands is told to die if it has not left. One statement decides which,
+# by the row's own status under its lock, so a message that a worker takes at this moment cannot escape both. Only rows
+# of earlier decisions are meant: those up to the seq the conversation was claimed with.
 _CANCEL_MESSAGES = """
     WITH wanted AS (
         SELECT one.id, i.was, i.scopes
           FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(ids uuid[], was int, scopes text[])
          CROSS JOIN unnest(i.ids) AS one(id)
-    ), told AS (
-        UPDATE campaign_engine.outbox o SET cancel_requested = true
-          FROM wanted i
-         WHERE o.bucket = %(bucket)s AND o.conversation_id = i.id AND o.seq <= i.was AND o.scope = ANY(i.scopes)
-           AND o.status = 'leased'
     ), cancelled AS (
-        UPDATE campaign_engine.outbox o SET status = 'cancelled'
+        UPDATE campaign_engine.outbox o
+           SET status = CASE o.status WHEN 'ready' THEN 'cancelled' ELSE o.status END, cancel_requested = true
           FROM wanted i
          WHERE o.bucket = %(bucket)s AND o.conversation_id = i.id AND o.seq <= i.was AND o.scope = ANY(i.scopes)
-           AND o.status = 'ready'
-        RETURNING o.campaign_id, o.stage, o.channel, o.message
+           AND o.status IN ('ready', 'leased')
+        RETURNING o.campaign_id, o.stage, o.channel, o.message, o.status
     )
-    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*) FROM cancelled GROUP BY 1, 2, 3, 4
+    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*)
+      FROM cancelled WHERE status = 'cancelled' GROUP BY 1, 2, 3, 4
 """
 
 # There is no index by recipient: opting out is rare, and walks its bucket's unsent messages.
@@ -112,15 +110,14 @@ _UNSUBSCRIBE = """
     WITH gone AS (
         UPDATE campaign_engine.recipients SET unsubscribed_at = %(now)s
          WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[]) AND unsubscribed_at IS NULL
-    ), told AS (
-        UPDATE campaign_engine.outbox SET cancel_requested = true
-         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s::uuid[]) AND status = 'leased'
     ), cancelled AS (
-        UPDATE campaign_engine.outbox SET status = 'cancelled'
-         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s::uuid[]) AND status = 'ready'
-        RETURNING campaign_id, stage, channel, message
+        UPDATE campaign_engine.outbox
+           SET status = CASE status WHEN 'ready' THEN 'cancelled' ELSE status END, cancel_requested = true
+         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s::uuid[]) AND status IN ('ready', 'leased')
+        RETURNING campaign_id, stage, channel, message, status
     )
-    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*) FROM cancelled GROUP BY 1, 2, 3, 4
+    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*)
+      FROM cancelled WHERE status = 'cancelled' GROUP BY 1, 2, 3, 4
 """
 
 _INSERT_ASSIGNMENTS = """

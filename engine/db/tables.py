@@ -185,7 +185,9 @@ outbox = Table(
     Column("message", Text, nullable=False),
     Column("last_error", Text),
     PrimaryKeyConstraint("bucket", "conversation_id", "seq", "ordinal", "at"),
-    Index("outbox_unsent", "bucket", "not_before", postgresql_where=text("status IN ('ready', 'leased')")),
+    Index(  # the order in which messages leave, so that a lease reads no more than it takes
+        "outbox_unsent", "bucket", "not_before", "seq", "ordinal", postgresql_where=text("status IN ('ready', 'leased')")
+    ),
     postgresql_partition_by="RANGE (at)",
 )
 

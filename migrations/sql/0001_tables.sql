@@ -129,7 +129,8 @@ CREATE TABLE campaign_engine.outbox (
     last_error text,
     PRIMARY KEY (bucket, conversation_id, seq, ordinal, at)
 ) PARTITION BY RANGE (at);
-CREATE INDEX outbox_unsent ON campaign_engine.outbox (bucket, not_before) WHERE status IN ('ready', 'leased');
+CREATE INDEX outbox_unsent ON campaign_engine.outbox (bucket, not_before, seq, ordinal)
+    WHERE status IN ('ready', 'leased');
 -- Storage parameters belong to partitions. Each message is updated twice, leased and sent, near where it was written.
 CREATE TABLE campaign_engine.outbox_default PARTITION OF campaign_engine.outbox DEFAULT WITH (
     fillfactor = 80,

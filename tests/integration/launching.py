@@ -55,10 +55,10 @@ messages:
 """
 
 
-def a_type(**changes: str) -> LoadedType:
-    """The type, with lines replaced: `a_type(version="version: 2")`."""
-    lines = [changes.get(line.split(":")[0].strip(), line) for line in YAML.splitlines()]
-    return parse_campaign_type("\n".join(lines) + "\n", "greeting.yaml")
+def a_type(old: str = "", new: str = "") -> LoadedType:
+    """The type, with one text in its YAML replaced: `a_type("version: 1", "version: 2")`."""
+    assert old in YAML
+    return parse_campaign_type(YAML.replace(old, new), "greeting.yaml")
 
 
 class Launch:
