@@ -18,7 +18,6 @@ from engine.core.errors import RefusedError
 from engine.db.database import Database
 from engine.db.embedded import EmbeddedPostgres
 from engine.db.embedded_files import default_home
-from engine.db.migrate import upgrade
 from engine.inbox import Inbox
 from engine.manager import CampaignManager
 from engine.poller import Poller
@@ -52,6 +51,8 @@ def database_url(settings: Settings, name: str = EMBEDDED_DATABASE) -> Iterator[
     if settings.database_url:
         yield settings.database_url
         return
+    from engine.db.migrate import upgrade  # alembic is slow to load, and a database that is given has no use for it
+
     with EmbeddedPostgres(settings.campaign_home) as server:
         with server.lock("migrate"):
             server.ensure_database(name)

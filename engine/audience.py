@@ -93,8 +93,10 @@ def as_cell(value: Any) -> str:
             return value
         case bool():
             return "true" if value else "false"
-        case int() | float() | Decimal():
+        case int():
             return str(value)
+        case float() | Decimal():
+            return format(Decimal(str(value)), "f")  # without an exponent
         case date():
             return value.isoformat()
     raise ValueError(f"expected a text, number, date or true or false, got a {type(value).__name__}")

@@ -176,7 +176,7 @@ class Batch:
                 "seq": it.seq,
                 "stage": it.stage,
                 "status": it.status,
-                "due_at": None if parked else due,
+                "due_at": due,
                 "held_due_at": (row.held_due_at or row.due_at) if parked else None,
                 "entered_at": it.entered_at,
                 "inbox_waiting": bool(waiting) and (parked or waiting[-1].received_at > self.now),
@@ -310,7 +310,7 @@ _SCOPES: dict[str, set[str]] = {
     "stage": {"follow_up", "stage"},
     "conversation": {"follow_up", "stage", "conversation"},
 }
-_LONG_AGO = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
+LONG_AGO = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 
 
 def load_conversation(row: Claimed, campaign: Campaign) -> tuple[Conversation, Context]:
@@ -331,8 +331,8 @@ def events_of(campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None)
         for each in waiting
     ]
     if fate is not None:
-        kind, at = ("sent", fate.sent_at) if fate.status == "sent" else ("dropped", _LONG_AGO)
-        events.append(Event(kind, at or _LONG_AGO, message=(fate.seq, fate.ordinal)))  # type: ignore[arg-type]
+        kind, at = ("sent", fate.sent_at) if fate.status == "sent" else ("dropped", LONG_AGO)
+        events.append(Event(kind, at or LONG_AGO, message=(fate.seq, fate.ordinal)))  # type: ignore[arg-type]
     if campaign.ended_at is not None:
         events.append(Event("end", campaign.ended_at, name=campaign.ended_by))
     return events

@@ -15,9 +15,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.backoff import retry_delay
-from engine.batch import Batch, Campaign, DeltaKey, events_of, load_conversation
+from engine.batch import LONG_AGO, Batch, Campaign, DeltaKey, events_of, load_conversation
 from engine.core.compiled import CompiledType
-from engine.core.errors import RepositoryError
+from engine.core.errors import RepositoryError, UnknownError
 from engine.core.model import Conversation, Event
 from engine.db.campaigns import CampaignRepository, CampaignState
 from engine.db.conversations import Claimed, ConversationStateRepository, Fate, Waiting
@@ -84,18 +84,17 @@ class Evaluation:
                 compiled = await self._registry.get(connection, campaign.campaign_type, version)
                 codec = self._codecs.setdefault((compiled.name, version), ConversationCodec(compiled))
                 cause = ends or _ended_by(campaign, now)
-                ended_at = campaign.ends_at if cause == "campaign_end" and not ends else now
                 campaigns[id, version] = Campaign(
                     id,
                     compiled,
                     codec,
                     paused=not cause and campaign.status in ("paused", "draft"),
-                    ended_at=min(ended_at or now, now) if cause else None,
+                    ended_at=_end_of(campaign, cause, now) if cause else None,
                     ended_by=cause,
                 )
-            except RepositoryError:
-                raise
             except Exception as error:  # noqa: BLE001 - a broken type parks its own conversations only
+                if isinstance(error, RepositoryError) and not isinstance(error, UnknownError):
+                    raise
                 campaigns[id, version] = error
         return campaigns
 
@@ -121,11 +120,11 @@ class Evaluation:
 
     def _failure(self, batch: Batch, row: Claimed, error: Exception) -> dict[str, object]:
         attempts = row.attempts + 1
-        parked = attempts >= self._settings.max_attempts
+        parked, live = attempts >= self._settings.max_attempts, row.status in ("active", "paused")
         delay = retry_delay(attempts, self._settings.retry_delay_seconds, self._random)
-        reason = _reason(error)
+        reason = reason_of(error)
         log.error("conversation failed", conversation=row.id, attempts=attempts, parked=parked, error=reason)
-        if parked:
+        if parked and live:
             started_at = find_start(row.progress)
             lasted = batch.now - started_at if started_at is not None else timedelta()
             batch.count(DeltaKey(row.campaign_id, "finished", row.stage or "", "", "failed"), duration=lasted)
@@ -134,7 +133,7 @@ class Evaluation:
             "attempts": attempts,
             "last_error": reason,
             "due_at": None if parked else batch.now + delay,
-            "status": "failed" if parked else row.status,
+            "status": "failed" if parked and live else row.status,
         }
 
 
@@ -162,12 +161,18 @@ def _ended_by(campaign: CampaignState, now: datetime) -> str:
     return ""
 
 
+def _end_of(campaign: CampaignState, cause: str, now: datetime) -> datetime:
+    """The instant the end is heard at: what was due before a campaign's own end still happens, else nothing more."""
+    planned = cause == "campaign_end" and campaign.status != "paused" and campaign.ends_at is not None
+    return min(campaign.ends_at, now) if planned and campaign.ends_at is not None else LONG_AGO
+
+
 def _count_cancelled(batch: Batch, cancelled: Iterable[Cancelled]) -> None:
     for campaign_id, stage, channel, message, count in cancelled:
         batch.count(DeltaKey(campaign_id, "cancelled", stage, channel, message), count)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The error's kind and, where it is ours and so holds nothing personal, its words."""
     own = isinstance(error, RepositoryError) or type(error).__module__.startswith("engine.")
     return f"{type(error).__name__}: {error}" if own else type(error).__name__

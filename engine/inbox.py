@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +22,7 @@ from engine.db.database import Database
 from engine.db.inbox import InboxRepository, Known
 
 LONGEST_BODY = 100_000  # characters
-LONGEST_NAME = 1_000
+LONGEST_NAME = 1_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,17 @@ class Inbox:
 
     async def _received_at(self, connection: AsyncConnection, inbound: Inbound) -> datetime:
         if inbound.received_at is not None:
+            if inbound.received_at.tzinfo is None:
+                raise RefusedError(
+                    "a time without an offset says no instant", hint="Expected one such as 2026-03-31T09:00:00Z."
+                )
             return inbound.received_at.astimezone(UTC)
         return await self._clock.now(connection)
 
 
 def _row(inbound: Inbound, known: Known | None, campaign_id: UUID | None, received_at: datetime) -> dict[str, Any]:
     return {
-        "id": uuid4(),
+        "id": _id_of(inbound, known),
         "conversation_id": known.id if known else None,
         "campaign_id": known.campaign_id if known else campaign_id,
         "recipient_key": inbound.recipient_key,
@@ -129,20 +133,28 @@ def _row(inbound: Inbound, known: Known | None, campaign_id: UUID | None, receiv
     }
 
 
+def _id_of(inbound: Inbound, known: Known | None) -> UUID:
+    """The same for the same message: a response's, or an event's to one conversation. New without a message id."""
+    if inbound.message_id is None:
+        return uuid4()
+    conversation = str(known.id) if known and inbound.name else ""
+    parts = (inbound.provider, inbound.message_id, "event" if inbound.name else "response", conversation)
+    return uuid5(NAMESPACE_OID, "\0".join(parts))
+
+
 def _storable(inbound: Inbound) -> Inbound:
     """The same with texts that PostgreSQL can keep: no NUL, no lone surrogates. Raises RefusedError when too long."""
-    if (
-        len(inbound.body) > LONGEST_BODY
-        or len(inbound.name) > LONGEST_NAME
-        or len(inbound.recipient_key) > LONGEST_NAME
-    ):
+    texts = {name: _clean(text) for name in _TEXTS if (text := getattr(inbound, name)) is not None}
+    names = (text for name, text in texts.items() if name != "body")
+    if len(texts["body"]) > LONGEST_BODY or any(len(name.encode()) > LONGEST_NAME for name in names):
         raise RefusedError(
             "this is too long to be recorded",
-            hint=f"Expected at most {LONGEST_BODY} characters of text and {LONGEST_NAME} of a name or key.",
+            hint=f"Expected at most {LONGEST_BODY} characters of text and {LONGEST_NAME} bytes of a name, key or id.",
         )
-    return replace(
-        inbound, body=_clean(inbound.body), name=_clean(inbound.name), recipient_key=_clean(inbound.recipient_key)
-    )
+    return replace(inbound, **texts)
+
+
+_TEXTS = ("recipient_key", "body", "name", "message_id", "provider")
 
 
 def _clean(text: str) -> str:

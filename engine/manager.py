@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from dataclasses import asdict
 from datetime import datetime
 from time import monotonic
@@ -19,7 +20,6 @@ from uuid import UUID
 
 from engine.clock import Clock, DatabaseClock
 from engine.core.errors import RefusedError
-from engine.core.facts import parse_fact
 from engine.core.problems import expected_one_of
 from engine.db.buckets import BUCKETS
 from engine.db.campaigns import CampaignRepository, CampaignRow
@@ -32,7 +32,7 @@ from engine.inbox import Inbound, Inbox, Receipt
 from engine.metrics import summarize
 from engine.registry import TypeRegistry
 from engine.settings import Settings, load_settings
-from engine.single import Single
+from engine.single import Single, facts_of
 
 _BATCH = 1_000
 
@@ -130,10 +130,10 @@ class CampaignManager:
             campaign = await CampaignRepository(connection).find_campaign(campaign_id)
             known = self._metrics.get(campaign.id)
             if known is not None and monotonic() - known[0] < self._settings.campaign_metrics_ttl:
-                return known[1]
+                return deepcopy(known[1])
             metrics = summarize(campaign, await MetricsRepository(connection).find_campaign_metrics(campaign.id))
         self._metrics[campaign.id] = (monotonic(), metrics)
-        return metrics
+        return deepcopy(metrics)
 
     # ---- conversations -----------------------------------------------------------------------------------------
 
@@ -171,7 +171,7 @@ class CampaignManager:
             _expect("stage", stage, compiled.stages)
             _expect("status", status, _STATUSES)
             reading = ReadingRepository(connection)
-            last = await reading.find_conversation(after) if after else None
+            last = await reading.find_conversation(after) if after is not None else None
             found = await reading.find_conversations(
                 campaign.id,
                 stage=stage,
@@ -209,19 +209,13 @@ class CampaignManager:
         return await self.get_conversation(conversation_id)
 
     async def update_conversation_state(self, conversation_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Set facts of a conversation, each of its declared type, and let the next tick look at it again."""
+        """Set facts of a conversation, each of its declared type or None for missing, and let the next tick look at it again."""
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             row = await ReadingRepository(connection).find_conversation(conversation_id)
             campaign = await CampaignRepository(connection).find_campaign(row.campaign_id)
             compiled = await self._registry.get(connection, campaign.campaign_type, campaign.version)
-            facts = {}
-            for name, value in changes.items():
-                _expect("fact", name, compiled.spec.facts)
-                try:
-                    facts[name] = parse_fact(compiled.spec.facts[name], str(value), row.timezone)
-                except ValueError as error:
-                    raise RefusedError(f"fact {name}: {error}") from error
+            facts = facts_of(compiled, changes, row.timezone)
             await ConversationStateRepository(connection).update_facts(row.id, facts, now)
         return await self.get_conversation(conversation_id)
 

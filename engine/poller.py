@@ -184,7 +184,7 @@ class Poller:
         return completed
 
     async def _find_finished(self, repository: CampaignRepository, now: datetime) -> list[UUID]:
-        """The campaigns whose conversations are all done. Where years of counts make that dear, it is asked less often."""
+        """The campaigns whose conversations are all done; asked less often where many counts make that dear."""
         if self._rests_until is not None and now < self._rests_until:
             return []
         start = monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -9,16 +10,20 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.audience import as_cell
 from engine.clock import Clock
+from engine.core.compiled import CompiledType
 from engine.core.decide import decide
 from engine.core.errors import DecisionError, RefusedError, UnknownError
 from engine.core.explain import explain
+from engine.core.facts import fact_to_json, parse_fact
+from engine.core.problems import expected_one_of
 from engine.db.buckets import bucket_of
 from engine.db.conversations import Claimed, ConversationStateRepository
 from engine.db.database import Database
 from engine.db.progress import dump_context, dump_values
 from engine.db.reading import ReadingRepository
-from engine.evaluation import Evaluation
+from engine.evaluation import Evaluation, reason_of
 from engine.registry import TypeRegistry
 from engine.settings import Settings
 
@@ -32,14 +37,17 @@ class Single:
         self._evaluation = Evaluation(settings, registry, Random())
 
     async def evaluate(self, id: UUID, state: dict[str, Any]) -> tuple[bool, str | None, dict[str, Any]]:
-        """What a tick would make of it now, given other facts or captured values; nothing is written."""
+        """What a tick would make of it now, given other facts or captured values; nothing is written.
+
+        `state` may be a conversation as the manager tells it, or only its `context`. Raises RefusedError.
+        """
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             row = await _lock(connection, id)
-            context = orjson.loads(row.context)
-            given = {part: context.get(part, {}) | state.get(part, {}) for part in ("facts", "captured")}
-            row = row._replace(context=orjson.dumps(given).decode())
             compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
+            if supposed := _suppose(compiled, row, state.get("context", state)):
+                row = row._replace(context=supposed)
+                compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
             decision = decide(compiled, conversation, events, now)
         it = decision.conversation
         outcome = {
@@ -70,7 +78,7 @@ class Single:
             bucket = _bucket(id)
             batch = await self._evaluation.evaluate(connection, bucket, now, [row], cause)
             for _, error in batch.failures:
-                raise DecisionError(f"conversation {id} cannot be decided: {error}") from error
+                raise DecisionError(f"conversation {id} cannot be decided: {reason_of(error)}") from error
             await self._evaluation.write(connection, bucket, batch)
 
     async def explain(self, id: UUID) -> dict[str, Any]:
@@ -102,6 +110,45 @@ class Single:
             "history": [each._asdict() for each in history],
             "messages": [each._asdict() for each in messages],
         }
+
+
+def facts_of(compiled: CompiledType, given: Mapping[str, Any], zone: str) -> dict[str, Any]:
+    """Facts as JSON data, each of its declared type; nothing or an empty text is missing. Raises RefusedError."""
+    facts = {}
+    for name, value in given.items():
+        if (kind := compiled.spec.facts.get(name)) is None:
+            raise RefusedError(f"unknown fact {name!r}; {expected_one_of(name, compiled.spec.facts)}")
+        try:
+            cell = as_cell(value).strip()
+            if not cell and not kind.optional:
+                raise ValueError(f"expected {kind}, got nothing")
+            facts[name] = fact_to_json(parse_fact(kind, cell, zone)) if cell else None
+        except ValueError as error:
+            raise RefusedError(f"fact {name}: {error}") from error
+    return facts
+
+
+def _suppose(compiled: CompiledType, row: Claimed, state: Mapping[str, Any]) -> str:
+    """The context of a row with what `state` says otherwise; empty when that is nothing."""
+    context = orjson.loads(row.context)
+    facts, captured = (
+        {name: value for name, value in state.get(part, {}).items() if context[part].get(name) != value}
+        for part in ("facts", "captured")
+    )
+    for name, value in captured.items():
+        if name not in compiled.spec.responses:
+            raise RefusedError(f"unknown response {name!r}; {expected_one_of(name, compiled.spec.responses)}")
+        try:
+            as_cell(value)
+        except ValueError as error:
+            raise RefusedError(f"response {name}: {error}") from error
+    if not facts and not captured:
+        return ""
+    supposed = {
+        "facts": context["facts"] | facts_of(compiled, facts, row.timezone),
+        "captured": context["captured"] | dump_values(captured),
+    }
+    return orjson.dumps(supposed).decode()
 
 
 async def _lock(connection: AsyncConnection, id: UUID) -> Claimed:

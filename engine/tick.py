@@ -38,6 +38,7 @@ from engine.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_CLAIM_AGAIN = ("22012", "40001", "40P01", "55P03")  # not as it was claimed, or in each other's way: nobody's fault
 _DATA_ERRORS = ("21", "22", "23")  # SQLSTATE classes that a row can be to blame for
 _OVERLAP = 2  # batches in hand at a time: one is decided while the database works on the other
 _PATIENCE = 5.0  # seconds to wait for rows that others hold before a drain ends
@@ -117,18 +118,20 @@ class Tick:
 
         `cause` is `campaign_end` or `cancelled`. Safe to repeat: what is stopped stays stopped.
         """
-        stopped = 0
+        stopped, limit = 0, self._settings.max_batch_size
         for bucket in BUCKETS:
+            last: UUID | None = None
             while True:
                 async with self._database.transaction() as connection:
                     now = await self._clock.now(connection)
                     repository = ConversationStateRepository(connection)
-                    rows = await repository.lock_of_campaign(campaign_id, bucket, self._settings.max_batch_size)
+                    rows = await repository.lock_of_campaign(campaign_id, bucket, limit, after=last)
                     batch = await self._evaluation.evaluate(connection, bucket, now, rows, ends=cause)
                     await self._evaluation.write(connection, bucket, batch)
                 stopped += batch.finished_count
-                if len(rows) < self._settings.max_batch_size or not batch.finished_count:
+                if len(rows) < limit:
                     break
+                last = UUID(rows[-1].id)
         return stopped
 
     # ---- one batch ---------------------------------------------------------------------------------------------
@@ -158,8 +161,8 @@ class Tick:
         try:
             return await self._try_batch(bucket, lane, limit, claimed)
         except RepositoryError as error:
-            if error.sqlstate == "22012":  # a conversation was not as it was claimed: nobody's fault, claim again
-                log.warning("a batch lost its guard and was rolled back", bucket=bucket, lane=lane)
+            if error.sqlstate in _CLAIM_AGAIN:
+                log.warning("a batch was rolled back, to be claimed again", bucket=bucket, sqlstate=error.sqlstate)
                 return TickCounts()
             if not error.sqlstate.startswith(_DATA_ERRORS) or not claimed:
                 raise

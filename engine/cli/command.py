@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -20,6 +21,7 @@ class Command(TyperCommand):
     """A command that never ends in a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        _expect_text(ctx.params)
         try:
             return super().invoke(ctx)
         except (typer.Exit, typer.BadParameter, BrokenPipeError):
@@ -29,6 +31,14 @@ class Command(TyperCommand):
         except Exception as error:  # noqa: BLE001 - this is where every error ends
             typer.echo(explain(error), err=True)
             raise typer.Exit(1) from None
+
+
+def _expect_text(given: Mapping[str, Any]) -> None:
+    """Refuse what the shell passed on in another encoding than UTF-8; no database could keep it."""
+    for name, value in given.items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(each, str) and any("\ud800" <= char <= "\udfff" for char in each):
+                raise typer.BadParameter(f"{name} is not text; expected UTF-8")
 
 
 def explain(error: Exception) -> str:

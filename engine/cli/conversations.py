@@ -98,7 +98,7 @@ def _ways(it: dict[str, Any], time: Callable[[datetime | None], str]) -> Iterato
         if way["when"]:
             inputs = ", ".join(f"{name} is {_value(value)}" for name, value in way["inputs"].items())
             yield f"    when {way['when']}: {_VERDICTS[way['verdict']]}" + (f" ({inputs})" if inputs else "")
-        if not way["passes"] and way["verdict"] is not False and not (way["when"] and way["verdict"] is None):
+        if not way["passes"] and (way["verdict"] or not way["when"]):
             yield "    used up, or passed over here"
 
 

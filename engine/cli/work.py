@@ -40,13 +40,17 @@ def tick(
     mode: Mode = "once" if once else "drain" if drain or now else "keep"
 
     async def move(application: Application) -> TickCounts:
-        from engine import processes
+        from engine.processes import Order, tick_in_processes
 
-        with progress("ticking") as heard:
-            if workers == 1:
-                return await processes.tick(application, mode, lambda counts: heard(counts.claimed, None))
+        if workers > 1:
             url = application.database.url.render_as_string(hide_password=False)
-            return await processes.tick_in_processes(workers, mode, url, application.settings, now)
+            return await tick_in_processes(workers, Order(mode, url, application.settings, now))
+        if mode == "keep":
+            return (await _keep(application, "tick")).ticked
+        if mode == "once":
+            return await application.tick.run_once()
+        with progress("ticking") as heard:
+            return await application.tick.drain(lambda counts: heard(counts.claimed, None))
 
     _emit(with_engine(move, now), as_json)
 

@@ -31,7 +31,10 @@ class Explanation(NamedTuple):
 
 
 def explain(compiled: CompiledType, conversation: Conversation, now: datetime) -> list[Explanation]:
-    """Every way on from where the conversation stands, in the order of the vocabulary. Empty after an exit."""
+    """Every way on from where the conversation stands, in the order of the vocabulary. Empty after an exit.
+
+    What waits for a response is judged as the next one will find it: counted, and its values not known yet.
+    """
     if conversation.status in ("completed", "stopped", "failed"):
         return []
     dues = {(due.rank, due.number): due for due in conversation.agenda}
@@ -39,6 +42,10 @@ def explain(compiled: CompiledType, conversation: Conversation, now: datetime) -
     found = []
     for trigger, waits_for, earliest in _ways(compiled, conversation, stage, dues, now):
         row = Row.of(conversation)
+        if trigger in ("always", "respond"):
+            row.said, row.responses, row.responses_total = {}, row.responses + 1, row.responses_total + 1
+        elif trigger.startswith("event:"):
+            row.event = trigger.removeprefix("event:")
         for edge, passes in compiled.probe(trigger, row):
             verdict = next((each for each in reversed(row.trace) if each.edge == edge.key), None)
             inputs, passed = (verdict.inputs, verdict.passed) if verdict is not None else ({}, None)

@@ -18,6 +18,7 @@ from engine.core.spec import FactType
 _INT = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BEYOND_INT64 = Decimal(2**63)
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -64,9 +65,14 @@ def fact_to_json(value: Any) -> Any:
 
     >>> fact_to_json(Decimal("2.5")), fact_to_json(date(2026, 3, 2))
     (2.5, '2026-03-02')
+
+    A number that JSON readers would round is its text.
+
+    >>> fact_to_json(Decimal("12345678901234567890.1"))
+    '12345678901234567890.1'
     """
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return _plain_number(value)
     return value.isoformat() if isinstance(value, date) else value
 
 
@@ -82,11 +88,20 @@ def fact_from_json(fact_type: FactType, value: Any) -> Any:
     match fact_type.kind:
         case "number":
             return Decimal(str(value))
+        case "int":  # `set` may have put any captured number there
+            return value if type(value) is int else Decimal(str(value))
         case "date":
             return date.fromisoformat(value)
         case "datetime":
             return datetime.fromisoformat(value)
     return value
+
+
+def _plain_number(number: Decimal) -> int | float | str:
+    if number == number.to_integral_value():
+        return int(number) if abs(number) < _BEYOND_INT64 else str(number)
+    rounded = float(number)
+    return rounded if Decimal(str(rounded)) == number else str(number)
 
 
 def _parse_text(_fact_type: FactType, cell: str, _zone: str) -> str:

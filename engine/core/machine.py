@@ -11,9 +11,10 @@ The Machine has a state for every stage and exit and `(new)`; its triggers are
     timer0, follow0, escalate0 …, end, split
 
 `go: stay`, follow-ups and escalations are internal transitions. Bounds (`visits`, `at_most`) and shares are further
-conditions. A stage with `visits` gives every edge into it a second transition, to the stage's `then`, and exactly
-one of the two is open, so that no guard runs twice. Due instants and actions stay outside: `decide` knows those. What the Machine moves is a `Row`, handed to the trigger each time;
-no model is ever registered, since that would cost four times as much and never be freed.
+conditions. A stage with `visits` gives every edge into it a second transition, to the stage's `then`; only one of
+them is open at a time, so that no guard runs twice. Due instants and actions stay outside: `decide` knows those.
+What the Machine moves is a `Row`, handed to the trigger each time; no model is ever registered, since that would
+cost four times as much and never be freed.
 
 `_Guarded` is a transition without the callbacks nobody uses here: conditions, then the edge is noted, then the
 state is set. It halves the cost of a trigger. No YAML string ever reaches `transitions`, which would import it.
@@ -117,12 +118,12 @@ def _probe(events: Mapping[str, Any], name: str, row: Row) -> list[tuple[Edge, b
     found: dict[str, tuple[Edge, bool]] = {}
     asked = SimpleNamespace(model=row)
     for transition in event.transitions.get(row.state, ()) if event is not None else ():
-        passes = all([condition.func(asked) for condition in transition.conditions])
+        verdicts = [condition.func(asked) for condition in transition.conditions]
         for note in transition.before:
             note(asked)
         edge = row.edge
         assert edge is not None
-        if passes:
+        if all(verdicts):
             found[edge.key] = (edge._replace(target=transition.dest), True)
         else:
             found.setdefault(edge.key, (edge, False))

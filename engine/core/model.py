@@ -59,7 +59,8 @@ class Conversation:
     section "Time" of the vocabulary: `agenda` is everything waited for, `held` the responses kept back by
     `min_stay`, `follow_up` the index of the next follow-up, `awaits` the (seq, ordinal) of the message it counts
     from while that has not left, `used` how often each bounded edge was taken, `unsent` whether this visit made
-    sends that die with it, `started_at` when the start stage was entered. Treat the mappings as values: replace them, never change them.
+    sends that die with it, `started_at` when the start stage was entered. Treat the mappings as values: replace
+    them, never change them.
     """
 
     id: UUID | str

@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.db.buckets import BUCKETS, bucket_of, campaign_range
 from engine.db.database import driver_of
-from engine.db.progress import dump_values
 
 LANES = range(16)
 
@@ -142,7 +141,17 @@ _FIND_FATES = """
 """
 
 
-# What a pause parked: due when it was, or at once if something came in meanwhile or a message may have left.
+# Ticks that still saw the pause may be parking these right now; waiting for their locks means not to miss them.
+_LOCK_DUE_OF_CAMPAIGN = text("""
+    SELECT FROM campaign_engine.conversations
+     WHERE bucket = :bucket AND id BETWEEN :first AND :last AND campaign_id = :campaign_id
+       AND status = 'active' AND due_at <= :now
+     ORDER BY id
+       FOR UPDATE
+""")
+
+# What a pause parked: due when it was, or at once if something came in meanwhile or a message may have left. An opt-out
+# may end one meanwhile, so its status is asked for again under its lock.
 _RESUME = text("""
     UPDATE campaign_engine.conversations
        SET status = 'active', held_due_at = NULL,
@@ -151,12 +160,13 @@ _RESUME = text("""
            SELECT id FROM campaign_engine.conversations
             WHERE bucket = :bucket AND id BETWEEN :first AND :last AND campaign_id = :campaign_id
               AND status = 'paused'
-            LIMIT :limit)
+            ORDER BY id LIMIT :limit
+              FOR UPDATE)
 """)
 
 _UPDATE_FACTS = text("""
     UPDATE campaign_engine.conversations
-       SET context = jsonb_set(context, '{facts}', (context -> 'facts') || CAST(:facts AS jsonb)),
+       SET context = jsonb_set(context, '{facts}', jsonb_strip_nulls((context -> 'facts') || CAST(:facts AS jsonb))),
            due_at = CASE WHEN status = 'active' THEN least(due_at, :now) ELSE due_at END
      WHERE bucket = :bucket AND id = :id
 """)
@@ -215,13 +225,13 @@ class ConversationStateRepository:
         """Give up to `limit` parked conversations of a campaign their due time back; returns how many."""
         first, last = campaign_range(campaign_id)
         given = {"campaign_id": campaign_id, "bucket": bucket, "first": first, "last": last}
+        await self._connection.execute(_LOCK_DUE_OF_CAMPAIGN, given | {"now": now})
         return (await self._connection.execute(_RESUME, given | {"now": now, "limit": limit})).rowcount
 
     async def update_facts(self, conversation_id: UUID, facts: dict[str, Any], now: datetime) -> None:
-        """Change facts and, while the conversation is active, have it looked at again."""
+        """Change facts, given as JSON data, null being missing; have the conversation looked at while it is active."""
         given = {"bucket": bucket_of(conversation_id), "id": conversation_id, "now": now}
-        plain = orjson.dumps(dump_values(facts)).decode()
-        await self._connection.execute(_UPDATE_FACTS, given | {"facts": plain})
+        await self._connection.execute(_UPDATE_FACTS, given | {"facts": orjson.dumps(facts).decode()})
 
     async def _lock(self, statement: str, given: dict[str, Any]) -> list[Claimed]:
         driver = await driver_of(self._connection)

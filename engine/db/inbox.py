@@ -26,7 +26,7 @@ _INSERT_RESPONSE = text("""
             received_at)
     VALUES (:bucket, :id, :conversation_id, :campaign_id, :recipient_key, :provider, :message_id, :body, :status,
             :received_at)
-        ON CONFLICT (bucket, provider, provider_message_id) DO NOTHING
+        ON CONFLICT DO NOTHING
     RETURNING id
 """)
 
@@ -36,7 +36,7 @@ _INSERT_EVENT = text("""
             received_at)
     VALUES (:bucket, :id, :conversation_id, :campaign_id, :recipient_key, :name, :provider, :message_id, :status,
             :received_at)
-        ON CONFLICT (bucket, provider, provider_message_id, conversation_id) DO NOTHING
+        ON CONFLICT DO NOTHING
     RETURNING id
 """)
 

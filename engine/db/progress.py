@@ -84,7 +84,7 @@ class ConversationCodec:
         facts: dict[str, Conversion] = {
             name: partial(fact_from_json, kind)
             for name, kind in compiled.spec.facts.items()
-            if kind.kind in ("number", "date", "datetime")
+            if kind.kind in ("int", "number", "date", "datetime")
         }
         captured: dict[str, Conversion] = {
             name: _decimal
@@ -118,8 +118,8 @@ def find_awaited(raw_progress: str) -> tuple[int, int] | None:
     """The (seq, ordinal) of the message a conversation counts from, without parsing where there is none."""
     if '"awaits"' not in raw_progress:
         return None
-    seq, ordinal = orjson.loads(raw_progress)["awaits"]
-    return seq, ordinal
+    awaits = orjson.loads(raw_progress).get("awaits")  # the word may be somebody's answer
+    return (awaits[0], awaits[1]) if awaits else None
 
 
 def find_start(raw_progress: str) -> datetime | None:

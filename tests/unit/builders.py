@@ -20,7 +20,13 @@ SOMEONE = UUID("0192f0c1-0000-7000-8000-00000000000a")
 _DEFAULTS = {
     "campaign_type": "hello",
     "version": 1,
-    "facts": {"name": "text?", "plan": "one of [free, team]?", "seats": "int 1..1000?", "score": "number?", "vip": "bool?"},
+    "facts": {
+        "name": "text?",
+        "plan": "one of [free, team]?",
+        "seats": "int 1..1000?",
+        "score": "number?",
+        "vip": "bool?",
+    },
     "responses": """
         answer: {"yes": {any_word: [yes]}, "no": {any_word: [no]}, stop: {any_word: [stop]}}
         rating: {number: 1..5}
@@ -79,11 +85,11 @@ class Story:
     as "cause -> stage".
     """
 
-    def __init__(self, compiled: CompiledType, **fields: Any) -> None:
+    def __init__(self, compiled: CompiledType, *, workers: bool = True, **fields: Any) -> None:
         self.compiled = compiled
         self.conversation = a_conversation(**fields)
         self.now = START
-        self.workers = True
+        self.workers = workers
         self.next_due: datetime | None = None
         self.steps: list[Step] = []
         self.effects: list[Effect] = []

@@ -101,6 +101,9 @@ def test_a_stay_is_bounded_within_one_evaluation_too() -> None:
 def test_visits_counts_for_guards_where_the_conversation_stands_and_in_do_where_it_leaves() -> None:
     compiled = a_type("""
     ask: {timers: [{after: 1d, go: snooze, do: [{send: tip, when: visits == 2}]}]}
-    snooze: {visits: {at_most: 3, then: gave_up}, on_enter: [{send: bump, when: visits == 3}], timers: [{after: 1d, go: ask}]}
+    snooze:
+      visits: {at_most: 3, then: gave_up}
+      on_enter: [{send: bump, when: visits == 3}]
+      timers: [{after: 1d, go: ask}]
     """)
     assert Story(compiled).wait("30d").sent == [("tip", after("3d")), ("bump", after("5d"))]

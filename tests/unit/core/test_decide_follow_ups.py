@@ -61,7 +61,10 @@ def test_they_count_from_the_last_message_that_on_enter_made_in_the_order_of_the
     """)
     story = Story(compiled).wait("20d")
     assert story.sent == [("tip", after("1d")), ("intro", after("2d")), ("bump", after("2d"))]
-    assert [(each.name, each.awaited) for each in story.effects if each.kind == "send"][:2] == [("intro", False), ("tip", True)]
+    assert [(each.name, each.awaited) for each in story.effects if each.kind == "send"][:2] == [
+        ("intro", False),
+        ("tip", True),
+    ]
 
 
 def test_without_a_message_on_entry_they_count_from_the_entry_also_when_the_edge_sent_one() -> None:
@@ -114,7 +117,9 @@ def test_a_skipped_one_is_no_progression_and_not_counted() -> None:
 
 def test_a_guard_is_judged_when_the_follow_up_is_due_with_those_sent_before_it() -> None:
     compiled = a_type("""
-    ask: {follow_ups: [{after: 1d, send: bump, times: 5, when: follow_ups_sent < 2}], timers: [{after: 20d, go: gave_up}]}
+    ask:
+      follow_ups: [{after: 1d, send: bump, times: 5, when: follow_ups_sent < 2}]
+      timers: [{after: 20d, go: gave_up}]
     """)
     assert Story(compiled).wait("19d").sent == [("bump", after("1d")), ("bump", after("2d"))]
 
@@ -142,14 +147,23 @@ def test_a_response_cancels_a_follow_up_that_was_made_but_has_not_left() -> None
 
 
 def test_a_response_cancels_no_delayed_message_of_the_stage() -> None:
-    compiled = a_type("ask: {on_enter: [{send: intro, after: 2d}], follow_ups: [{after: 3d, send: bump}], timers: [{after: 20d, go: gave_up}]}")
+    compiled = a_type(
+        """
+        ask:
+          on_enter: [{send: intro, after: 2d}]
+          follow_ups: [{after: 3d, send: bump}]
+          timers: [{after: 20d, go: gave_up}]
+        """
+    )
     assert Story(compiled).reply("hello", after="1d").wait("9d").names == ["intro"]
 
 
 def test_a_follow_up_due_before_a_response_that_is_looked_at_with_it_dies_in_the_same_evaluation() -> None:
     story = Story(a_type(BUMPING))
     decision = story.decide(a_reply("hello", after("73h")), at=after("74h"))
-    assert [(each.kind, each.name, each.cancelled) for each in decision.effects if each.kind == "send"] == [("send", "bump", True)]
+    assert [(each.kind, each.name, each.cancelled) for each in decision.effects if each.kind == "send"] == [
+        ("send", "bump", True)
+    ]
     assert [(step.cause, step.sends) for step in decision.steps] == [("follow_up", 1)]
 
 
@@ -159,7 +173,14 @@ def test_a_response_at_the_instant_of_a_follow_up_comes_before_it() -> None:
 
 
 def test_a_message_that_left_at_the_instant_of_a_timer_comes_before_it() -> None:
-    compiled = a_type("ask: {on_enter: [{send: intro}], follow_ups: [{after: 0s, send: bump}], timers: [{after: 1d, go: stay, do: [{assign: {to: timer}}]}, {after: 9d, go: gave_up}]}")
+    compiled = a_type(
+        """
+        ask:
+          on_enter: [{send: intro}]
+          follow_ups: [{after: 0s, send: bump}]
+          timers: [{after: 1d, go: stay, do: [{assign: {to: timer}}]}, {after: 9d, go: gave_up}]
+        """
+    )
     entered = decide(compiled, a_conversation(), [], START).conversation
     decision = decide(compiled, entered, [Event("sent", after("1d"), message=(1, 0))], after("1d"))
     assert [step.cause for step in decision.steps] == ["timer", "follow_up"]
@@ -181,5 +202,8 @@ def test_leaving_the_stage_ends_them_and_the_next_visit_begins_them_anew() -> No
 
 def test_days_between_follow_ups_count_in_the_recipients_zone() -> None:
     # 27 March 2026 10:00 in Berlin is 09:00 UTC; three days later it is 08:00 UTC
-    story = Story(a_type("ask: {follow_ups: [{after: 27d, send: bump}], timers: [{after: 60d, go: gave_up}]}"), zone="Europe/Berlin")
+    story = Story(
+        a_type("ask: {follow_ups: [{after: 27d, send: bump}], timers: [{after: 60d, go: gave_up}]}"),
+        zone="Europe/Berlin",
+    )
     assert story.wait("40d").sent == [("bump", after("647h"))]

@@ -101,7 +101,10 @@ def test_the_do_of_a_held_response_sees_its_own_values() -> None:
     compiled = a_type("""
     ask:
       min_stay: 1d
-      on_response: [{when: rating == 1, go: bought, do: [{set: {score: rating}}, {send: tip, when: rating == 1 and responses_total == 1}]}]
+      on_response:
+        - when: rating == 1
+          go: bought
+          do: [{set: {score: rating}}, {send: tip, when: rating == 1 and responses_total == 1}]
       timers: [{after: 9d, go: gave_up}]
     """)
     story = Story(compiled).reply("1", after="1h").reply("5", after="1h").until(after("1d"))
@@ -113,7 +116,9 @@ def test_counts_go_on_after_the_held_responses_were_offered_in_vain() -> None:
     ask:
       min_stay: 1d
       on_response: [{when: responses == 4 and responses_total == 4, go: bought}]
-      timers: [{after: 2d, when: responses == 3 and responses_total == 3, go: stay, do: [{send: tip}]}, {after: 9d, go: gave_up}]
+      timers:
+        - {after: 2d, when: responses == 3 and responses_total == 3, go: stay, do: [{send: tip}]}
+        - {after: 9d, go: gave_up}
     """)
     story = Story(compiled)
     for text in ("one", "two", "three"):

@@ -34,7 +34,12 @@ def paused(compiled: CompiledType) -> Story:
 @pytest.mark.parametrize("event", [a_reply("stop", START), Event("event", START, name="unsubscribed")])
 def test_entering_a_stopped_exit_by_a_response_or_event_opts_out_and_sends_nothing(event: Event) -> None:
     always = STOPPING.replace("go: opted_out", "go: opted_out, do: [{send: tip}]")
-    story = Story(stopping(always=always, exits="{bought: won, gave_up: lost, opted_out: {outcome: stopped, on_enter: [{send: goodbye}]}}"))
+    story = Story(
+        stopping(
+            always=always,
+            exits="{bought: won, gave_up: lost, opted_out: {outcome: stopped, on_enter: [{send: goodbye}]}}",
+        )
+    )
     decision = story.decide(event)
     assert [each.kind for each in decision.effects] == ["cancel", "unsubscribe"]
     assert decision.effects[0].scope == "conversation"
@@ -42,7 +47,10 @@ def test_entering_a_stopped_exit_by_a_response_or_event_opts_out_and_sends_nothi
 
 
 def test_a_stopped_exit_entered_by_the_clock_opts_nobody_out_and_may_say_goodbye() -> None:
-    compiled = a_type("ask: {timers: [{after: 1d, go: opted_out}]}", exits="{opted_out: {outcome: stopped, on_enter: [{send: goodbye}]}}")
+    compiled = a_type(
+        "ask: {timers: [{after: 1d, go: opted_out}]}",
+        exits="{opted_out: {outcome: stopped, on_enter: [{send: goodbye}]}}",
+    )
     story = Story(compiled).wait("1d")
     assert (story.status, story.names, story.opted_out) == ("stopped", ["goodbye"], False)
 
@@ -56,7 +64,9 @@ def test_a_stages_own_edge_to_a_stopped_exit_opts_out_too() -> None:
 def test_a_response_that_comes_to_a_stopped_exit_through_a_split_opts_out() -> None:
     stages = STAGES + "\nfarewell: {split: [{when: vip, go: gave_up}, {otherwise: opted_out}]}"
     exits = "{bought: won, gave_up: lost, opted_out: {outcome: stopped, on_enter: [{send: goodbye}]}}"
-    story = Story(stopping(stages, always="[{when: answer == 'stop', go: farewell}]", exits=exits)).reply("stop").wait("9d")
+    story = (
+        Story(stopping(stages, always="[{when: answer == 'stop', go: farewell}]", exits=exits)).reply("stop").wait("9d")
+    )
     assert (story.stage, story.opted_out, story.names) == ("opted_out", True, [])
 
 
@@ -66,7 +76,9 @@ def test_an_exit_that_is_not_stopped_opts_nobody_out() -> None:
 
 
 def test_opting_out_cancels_what_the_same_evaluation_sent_before() -> None:
-    compiled = stopping(STAGES.replace("timers:", "on_event: {opened: {go: stay, do: [{send: tip}], at_most: 1}}\n  timers:"))
+    compiled = stopping(
+        STAGES.replace("timers:", "on_event: {opened: {go: stay, do: [{send: tip}], at_most: 1}}\n  timers:")
+    )
     story = Story(compiled)
     decision = story.decide(Event("event", after("1h"), name="opened"), a_reply("stop", after("2h")), at=after("3h"))
     assert [(each.name, each.cancelled) for each in decision.effects if each.kind == "send"] == [("tip", True)]
@@ -106,7 +118,9 @@ def test_opting_out_by_an_event_works_while_paused() -> None:
 
 
 def test_an_opt_out_while_paused_counts_and_captures_as_any_response() -> None:
-    story = paused(stopping(always="[{when: answer == 'stop' and responses_total == 1 and responses == 1, go: opted_out}]"))
+    story = paused(
+        stopping(always="[{when: answer == 'stop' and responses_total == 1 and responses == 1, go: opted_out}]")
+    )
     story.decide(a_reply("stop", after("1h")), at=after("2h"))
     assert (story.stage, story.conversation.responses_total) == ("opted_out", 1)
     assert story.conversation.captured == {"answer": "stop"}
@@ -142,11 +156,16 @@ def test_after_an_exit_an_event_opts_out_too() -> None:
 
 
 def test_an_opt_out_right_after_the_exit_in_the_same_evaluation_cancels_the_goodbye() -> None:
-    compiled = stopping(exits="{bought: {outcome: won, on_enter: [{send: goodbye}]}, gave_up: lost, opted_out: stopped}")
+    compiled = stopping(
+        exits="{bought: {outcome: won, on_enter: [{send: goodbye}]}, gave_up: lost, opted_out: stopped}"
+    )
     story = Story(compiled)
     decision = story.decide(a_reply("yes", after("1h")), a_reply("stop", after("2h")), at=after("3h"))
     assert (story.stage, story.status, len(decision.steps)) == ("bought", "completed", 1)
-    assert [(each.kind, each.cancelled) for each in decision.effects if each.kind in ("send", "unsubscribe")] == [("send", True), ("unsubscribe", False)]
+    assert [(each.kind, each.cancelled) for each in decision.effects if each.kind in ("send", "unsubscribe")] == [
+        ("send", True),
+        ("unsubscribe", False),
+    ]
 
 
 def test_opting_out_of_a_failed_conversation_works_and_leaves_it_as_it_is() -> None:
@@ -160,7 +179,9 @@ def test_opting_out_of_a_failed_conversation_works_and_leaves_it_as_it_is() -> N
 # ---- the end of a campaign ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("cause", "status"), [("campaign_end", "stopped"), ("cancelled", "stopped"), ("completed", "completed")])
+@pytest.mark.parametrize(
+    ("cause", "status"), [("campaign_end", "stopped"), ("cancelled", "stopped"), ("completed", "completed")]
+)
 def test_an_end_closes_the_conversation_where_it_stands_with_a_step(cause: str, status: str) -> None:
     story = Story(stopping())
     decision = story.decide(Event("end", after("1h"), name=cause), at=after("1h"))
@@ -171,9 +192,13 @@ def test_an_end_closes_the_conversation_where_it_stands_with_a_step(cause: str, 
 
 
 def test_an_end_cancels_also_what_edges_of_the_same_evaluation_sent() -> None:
-    compiled = stopping("ask: {on_response: [{go: stay, do: [{send: tip}], at_most: 1}], timers: [{after: 9d, go: gave_up}]}")
+    compiled = stopping(
+        "ask: {on_response: [{go: stay, do: [{send: tip}], at_most: 1}], timers: [{after: 9d, go: gave_up}]}"
+    )
     story = Story(compiled)
-    decision = story.decide(a_reply("hello", after("1h")), Event("end", after("2h"), name="campaign_end"), at=after("3h"))
+    decision = story.decide(
+        a_reply("hello", after("1h")), Event("end", after("2h"), name="campaign_end"), at=after("3h")
+    )
     assert [(each.name, each.cancelled) for each in decision.effects if each.kind == "send"] == [("tip", True)]
 
 
@@ -183,7 +208,10 @@ def test_an_end_reaches_a_paused_and_a_not_yet_started_conversation() -> None:
     story.decide(end, at=after("2h"))
     assert (story.status, story.causes[-1]) == ("stopped", "cancelled -> ask")
     early = decide(stopping(), a_conversation(starts_at=after("2d")), [end], after("2h"))
-    assert (early.conversation.status, early.steps) == ("stopped", (Step(1, None, None, "cancelled", "", False, 0, after("2h")),))
+    assert (early.conversation.status, early.steps) == (
+        "stopped",
+        (Step(1, None, None, "cancelled", "", False, 0, after("2h")),),
+    )
 
 
 def test_an_end_changes_nothing_after_an_exit() -> None:
@@ -193,7 +221,15 @@ def test_an_end_changes_nothing_after_an_exit() -> None:
 
 
 def test_what_is_due_by_the_end_happens_before_it_and_nothing_after() -> None:
-    compiled = stopping("ask: {timers: [{after: 1d, go: stay, do: [{assign: {to: one}}]}, {after: 25h, go: stay, do: [{assign: {to: two}}]}, {after: 9d, go: gave_up}]}")
+    compiled = stopping(
+        """
+        ask:
+          timers:
+            - {after: 1d, go: stay, do: [{assign: {to: one}}]}
+            - {after: 25h, go: stay, do: [{assign: {to: two}}]}
+            - {after: 9d, go: gave_up}
+        """
+    )
     story = Story(compiled)
     story.decide(Event("end", after("1d"), name="campaign_end"), a_reply("stop", after("26h")), at=after("3d"))
     assert story.causes == ["start -> ask", "timer -> ask", "campaign_end -> ask"]

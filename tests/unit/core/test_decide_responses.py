@@ -115,13 +115,23 @@ def test_on_event_sees_the_values_last_captured() -> None:
 
 
 def test_always_sees_no_response_values_when_an_event_comes() -> None:
-    compiled = a_type(ASKING, always='[{when: answer == "stop" and event is missing, go: stay}, {when: answer == "stop", go: bought}, {when: answer is missing and event == "opened", go: gave_up}]')
+    compiled = a_type(
+        ASKING,
+        always="""
+        - {when: answer == "stop" and event is missing, go: stay}
+        - {when: answer == "stop", go: bought}
+        - {when: answer is missing and event == "opened", go: gave_up}
+        """,
+    )
     assert Story(compiled).reply("stop").event("opened").stage == "gave_up"
 
 
 def test_a_missing_value_makes_a_guard_unknown_and_so_false_negated_or_not() -> None:
     for guard in ("seats > 3", "not seats > 3", "seats != 3", "vip", "not vip"):
-        assert Story(a_type(f"ask: {{on_event: {{opened: {{when: {guard}, go: bought}}}}}}")).event("opened").stage == "ask"
+        assert (
+            Story(a_type(f"ask: {{on_event: {{opened: {{when: {guard}, go: bought}}}}}}")).event("opened").stage
+            == "ask"
+        )
     compiled = a_type("ask: {on_event: {opened: {when: seats is missing and not vip is not missing, go: bought}}}")
     assert Story(compiled).event("opened").stage == "bought"
 
@@ -141,7 +151,9 @@ def test_what_always_takes_with_a_stay_is_neither_offered_to_the_stage_nor_held(
 
 
 def test_always_is_not_asked_on_entry_or_by_timers() -> None:
-    compiled = a_type("ask: {timers: [{after: 1d, go: again}]}\nagain: {timers: [{after: 1d, go: bought}]}", always="[{go: gave_up}]")
+    compiled = a_type(
+        "ask: {timers: [{after: 1d, go: again}]}\nagain: {timers: [{after: 1d, go: bought}]}", always="[{go: gave_up}]"
+    )
     assert Story(compiled).wait("9d").stage == "bought"
     assert Story(compiled).event("anything").stage == "gave_up"
 
@@ -174,7 +186,10 @@ def test_a_response_before_the_start_is_recorded_and_counted_only_in_the_whole()
 def test_a_response_received_before_the_stages_entry_is_recorded_only() -> None:
     compiled = a_type("""
     ask: {on_response: [{otherwise: again}], timers: [{after: 1d, go: again}]}
-    again: {follow_ups: [{after: 1d, send: bump}], on_response: [{otherwise: bought}], timers: [{after: 10d, go: gave_up}]}
+    again:
+      follow_ups: [{after: 1d, send: bump}]
+      on_response: [{otherwise: bought}]
+      timers: [{after: 10d, go: gave_up}]
     """)
     story = Story(compiled)
     story.decide(a_reply("one", after("1h")), a_reply("two", after("2h")), at=after("3h"))
@@ -233,6 +248,8 @@ def test_the_trace_tells_every_guard_that_ran_with_its_inputs(text: str, stage: 
     story = Story(a_type(ASKING))
     trace = story.decide(a_reply(text, START)).trace
     label = text if text in ("yes", "no") else "other"
-    ran = [Verdict(f"stages.ask.on_response[{n}]", {"answer": label}, label == own) for n, own in enumerate(("yes", "no"))]
+    ran = [
+        Verdict(f"stages.ask.on_response[{n}]", {"answer": label}, label == own) for n, own in enumerate(("yes", "no"))
+    ]
     assert list(trace) == (ran[:1] if text == "yes" else ran)
     assert story.stage == stage

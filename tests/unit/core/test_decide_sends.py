@@ -18,7 +18,15 @@ def sends(decision: Decision) -> list[tuple[int, int, str, bool]]:
 
 
 def test_actions_run_in_order_and_their_messages_are_numbered_within_the_step() -> None:
-    compiled = a_type("ask: {on_enter: [{send: intro}, {assign: {to: inbox}}, {send: tip, after: 4h}, {send: bump, when: vip}, {send: goodbye}]}")
+    compiled = a_type("""
+    ask:
+      on_enter:
+        - send: intro
+        - assign: {to: inbox}
+        - {send: tip, after: 4h}
+        - {send: bump, when: vip}
+        - send: goodbye
+    """)
     decision = decide(compiled, a_conversation(), [], START)
     assert decision.effects == (
         Effect("send", 1, 0, "intro", START, "conversation", "ask"),
@@ -73,11 +81,16 @@ def test_set_takes_the_captured_value_when_it_names_a_response() -> None:
 
 def test_set_from_a_response_that_has_no_value_leaves_the_fact() -> None:
     compiled = a_type("ask: {on_response: [{go: stay, do: [{set: {score: rating}}], at_most: 9}]}")
-    assert Story(compiled, facts={"score": Decimal(1)}).reply("4").reply("hm").conversation.facts == {"score": Decimal(4)}
+    assert Story(compiled, facts={"score": Decimal(1)}).reply("4").reply("hm").conversation.facts == {
+        "score": Decimal(4)
+    }
 
 
 def test_set_from_a_response_on_entry_takes_what_was_last_captured() -> None:
-    compiled = a_type("ask: {on_response: [{when: answer == 'yes', go: bought}]}", exits="{bought: {outcome: won, on_enter: [{set: {score: rating}}]}, gave_up: lost}")
+    compiled = a_type(
+        "ask: {on_response: [{when: answer == 'yes', go: bought}]}",
+        exits="{bought: {outcome: won, on_enter: [{set: {score: rating}}]}, gave_up: lost}",
+    )
     assert Story(compiled).reply("4").reply("yes").conversation.facts == {"score": Decimal(4)}
 
 
@@ -119,27 +132,24 @@ again:
 """
 
 
+def unsent() -> Story:
+    """A story of LEAVING whose workers are down from the start."""
+    return Story(a_type(LEAVING), workers=False)
+
+
 def test_a_delayed_send_dies_when_the_stage_is_left_before_it_left() -> None:
     assert Story(a_type(LEAVING)).wait("9d").names == ["intro"]
     assert Story(a_type(LEAVING.replace("after: 2d", "after: 23h"))).wait("9d").names == ["intro", "tip"]
 
 
 def test_any_other_send_stands_when_its_stage_is_left() -> None:
-    story = Story(a_type(LEAVING))
-    story.sent.clear()
-    late = Story(a_type(LEAVING))
-    late.waiting = [each for each in late.effects if each.kind == "send"]  # the workers were down
-    late.workers = False
-    late.until(after("1d"))
-    assert (late.stage, [each.name for each in late.waiting]) == ("again", ["intro"])
+    story = unsent().until(after("1d"))
+    assert (story.stage, [each.name for each in story.waiting]) == ("again", ["intro"])
 
 
 def test_entering_an_exit_cancels_all_that_has_not_left() -> None:
-    late = Story(a_type(LEAVING))
-    late.waiting = [each for each in late.effects if each.kind == "send"]
-    late.workers = False
-    late.until(after("10d"))
-    assert (late.stage, late.waiting) == ("gave_up", [])
+    story = unsent().until(after("10d"))
+    assert (story.stage, story.waiting) == ("gave_up", [])
 
 
 def test_an_exits_own_messages_and_those_of_the_edge_into_it_leave() -> None:
@@ -148,7 +158,12 @@ def test_an_exits_own_messages_and_those_of_the_edge_into_it_leave() -> None:
         exits="{gave_up: {outcome: lost, on_enter: [{send: goodbye}, {send: intro, after: 1d}]}}",
     )
     story = Story(compiled).wait("9d")
-    assert story.sent == [("tip", after("1d")), ("goodbye", after("1d")), ("bump", after("26h")), ("intro", after("2d"))]
+    assert story.sent == [
+        ("tip", after("1d")),
+        ("goodbye", after("1d")),
+        ("bump", after("26h")),
+        ("intro", after("2d")),
+    ]
     assert story.next_due is None
 
 
@@ -184,7 +199,11 @@ def test_a_delayed_edge_send_belongs_to_the_stage_finally_entered_split_chains_p
     which_now: {split: [{otherwise: again, do: [{send: bump, after: 1d}]}]}
     again: {timers: [{after: 3d, go: gave_up}]}
     """
-    assert Story(a_type(stages)).wait("9d").sent == [("intro", after("1d")), ("bump", after("2d")), ("tip", after("3d"))]
+    assert Story(a_type(stages)).wait("9d").sent == [
+        ("intro", after("1d")),
+        ("bump", after("2d")),
+        ("tip", after("3d")),
+    ]
     assert Story(a_type(stages.replace("after: 3d", "after: 36h"))).wait("9d").names == ["intro", "bump"]
 
 
@@ -222,8 +241,7 @@ def test_a_late_tick_lets_a_delayed_edge_send_die_with_its_visit_as_one_in_time_
         assert sends(decision) == [(2, 0, "tip", True)]
 
 
-def test_what_an_earlier_visit_planned_does_not_die_with_a_later_one() -> None:
-    """A message that could not leave in time, and so stands, is not that of the stage left next."""
+def test_leaving_a_stage_that_planned_nothing_asks_for_no_cancelling() -> None:
     compiled = a_type("""
     ask: {timers: [{after: 1d, go: again}]}
     again: {timers: [{after: 1d, go: last}]}

@@ -98,9 +98,9 @@ def test_a_timer_whose_stay_does_nothing_fires_once_without_a_step() -> None:
 
 
 def test_a_timer_that_stays_does_its_actions_once_and_resets_nothing() -> None:
-    story = Story(
-        a_type("ask: {timers: [{after: 1d, go: stay, do: [{send: tip}]}, {after: 3d, go: gave_up}]}")
-    ).wait("9d")
+    story = Story(a_type("ask: {timers: [{after: 1d, go: stay, do: [{send: tip}]}, {after: 3d, go: gave_up}]}")).wait(
+        "9d"
+    )
     assert story.sent == [("tip", after("1d"))]
     assert story.steps[1] == Step(2, "ask", "ask", "timer", "stages.ask.timers[0]", False, 1, after("1d"))
     assert story.steps[2].at == after("3d")
@@ -134,7 +134,9 @@ def test_a_response_after_a_timer_was_due_comes_after_it_even_if_both_are_looked
 
 def test_events_are_taken_by_the_time_they_were_received_however_they_are_listed() -> None:
     compiled = a_type("""
-        ask: {on_response: [{when: answer == "yes", go: bought}, {otherwise: gave_up}], timers: [{after: 9d, go: gave_up}]}
+        ask:
+          on_response: [{when: answer == "yes", go: bought}, {otherwise: gave_up}]
+          timers: [{after: 9d, go: gave_up}]
     """)
     story = Story(compiled)
     story.decide(a_reply("no", after("2h")), a_reply("yes", after("1h")), at=after("3h"))
@@ -163,12 +165,14 @@ def test_at_one_instant_min_stay_ends_then_timers_then_ends_within_then_escalati
     story.decide(a_reply("hello", after("1h")), at=after("1h"))
     assert [step.cause for step in story.decide(at=after("1d")).steps] == ["response", "timer", "escalation"]
 
-    story = Story(a_type("""
+    story = Story(
+        a_type("""
         ask:
           follow_ups: [{after: 24h, send: bump}]
           timers: [{after: 24h, go: stay, do: [{assign: {to: timer}}]}, {after: 9d, go: gave_up}]
           escalate: [{after: 1d, to: lead}]
-    """))
+    """)
+    )
     assert [step.cause for step in story.decide(at=after("1d")).steps] == ["timer", "escalation", "follow_up"]
 
     both = "ask: {timers: [{after: 1d, go: bought}], escalate: [{after: 1d, to: lead}]}"

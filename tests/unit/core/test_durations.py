@@ -74,7 +74,24 @@ def test_a_duration_is_a_count_and_a_unit(text: str, elapsed: timedelta, days: i
 
 @pytest.mark.parametrize(
     "text",
-    ["", "3", "d", "-3d", "+3d", "1.5h", "3 days", "3D", "1h30m", "٣d", "3d\n4h", "1000000000s", "36526d", 3, None, True],
+    [
+        "",
+        "3",
+        "d",
+        "-3d",
+        "+3d",
+        "1.5h",
+        "3 days",
+        "3D",
+        "1h30m",
+        "٣d",
+        "3d\n4h",
+        "1000000000s",
+        "36526d",
+        3,
+        None,
+        True,
+    ],
 )
 def test_what_is_no_duration_is_refused_in_words(text: object) -> None:
     with pytest.raises(ValueError, match=r"expected|100 years"):
@@ -97,10 +114,11 @@ def test_any_other_factor_turns_days_into_elapsed_days_of_24_hours() -> None:
 
 @given(
     zone=st.sampled_from(["Europe/Berlin", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Apia", "Africa/Casablanca"]),
-    wall=st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1)).map(lambda wall: wall.replace(microsecond=0)),
+    seconds=st.integers(0, 47 * 365 * 86_400),
 )
-def test_a_wall_clock_time_is_its_first_instant_or_the_first_after_the_gap(zone: str, wall: datetime) -> None:
+def test_a_wall_clock_time_is_its_first_instant_or_the_first_after_the_gap(zone: str, seconds: int) -> None:
     here = ZoneInfo(zone)
+    wall = datetime.fromisoformat("1990-01-01") + timedelta(seconds=seconds)
     found = instant_of(wall, zone)
 
     def shown(at: datetime) -> datetime:

@@ -1,0 +1,230 @@
+"""What goes wrong with one conversation is its own affair: the others go on, and nothing personal is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from engine.core.errors import DecisionError
+from engine.db.database import Database
+from tests.integration.builders import NOW, House, after, as_json, conversation_of, neighbours, talk
+
+CHOOSY = talk(("on_enter: [{send: hello}]", "on_enter: [{send: hello, when: since is missing or price > 3}]"))
+SECRET = "ann@secret.example"
+RETRY = timedelta(seconds=300)
+
+
+@pytest.fixture
+def house(database: Database) -> House:
+    return House(database, max_attempts=3)
+
+
+async def spoil(house: House, campaign: str, key: str = "ann") -> None:
+    """Give a conversation a date that is none, which a guard of CHOOSY reads."""
+    await house.set_conversation(
+        campaign, key, "context = CAST(:context AS jsonb)", context=as_json({"facts": {"since": SECRET}, "captured": {}})
+    )
+
+
+async def test_a_conversation_in_a_stage_that_no_longer_exists_is_backed_off_and_at_last_parked(house: House) -> None:
+    campaign = await house.campaign(neighbours(4))
+    await house.run()
+    await house.set_conversation(campaign, "ann", "stage = 'gone'")
+    house.at("10d")
+    for attempts in (1, 2):
+        counts = await house.tick()
+        assert (counts.advanced, counts.failed) == (6 if attempts == 1 else 0, 1)
+        ann = await house.conversation(campaign)
+        assert (ann["status"], ann["attempts"], ann["seq"]) == ("active", attempts, 1)
+        assert ann["last_error"].startswith("DecisionError: conversation")
+        assert "stage 'gone', which talk version 1 does not have" in ann["last_error"]
+        wait = ann["due_at"] - house.clock.instant
+        assert 0.8 * RETRY * 2 ** (attempts - 1) <= wait <= 1.2 * RETRY * 2 ** (attempts - 1)
+        house.clock.instant = ann["due_at"]
+    assert (await house.tick()).failed == 1
+    ann = await house.conversation(campaign)
+    assert (ann["status"], ann["attempts"], ann["due_at"]) == ("failed", 3, None)
+    metrics = await house.manager.get_campaign_metrics(campaign)
+    assert (metrics["failed"], metrics["completed"], metrics["active"]) == (1, 3, 0)
+    assert (await house.at("90d").tick()).claimed == 0
+    await house.set_conversation(campaign, "ann", "stage = 'hello'")
+    assert await house.violations() == []
+
+
+async def test_a_context_that_is_not_what_the_type_says_fails_its_conversation_and_is_not_told(house: House) -> None:
+    campaign = await house.campaign(neighbours(3), CHOOSY)
+    await spoil(house, campaign)
+    with capture_logs() as logs:
+        counts = await house.tick()
+    assert (counts.advanced, counts.failed) == (2, 1)
+    assert (await house.conversation(campaign))["last_error"] == "ValueError"
+    assert SECRET not in str(logs)
+    with pytest.raises(DecisionError) as caught:
+        await house.manager.advance_conversation_stage(conversation_of(campaign))
+    assert SECRET not in str(caught.value)
+    assert await house.violations() == []
+
+
+async def test_a_conversation_that_recovers_forgets_its_failures(house: House) -> None:
+    campaign = await house.campaign()
+    await house.set_conversation(campaign, "ann", "stage = 'gone'")
+    await house.tick()
+    await house.set_conversation(campaign, "ann", "stage = NULL")
+    await house.wait("1h").tick()
+    ann = await house.conversation(campaign)
+    assert (ann["stage"], ann["attempts"], ann["last_error"]) == ("hello", 0, None)
+
+
+async def test_a_version_that_nobody_registered_fails_only_those_who_are_on_it(house: House) -> None:
+    campaign = await house.campaign(neighbours(3))
+    await house.set_conversation(campaign, "ann", "version = 99")
+    counts = await house.tick()
+    assert (counts.advanced, counts.failed) == (2, 1)
+    assert "talk has no version 99" in (await house.conversation(campaign))["last_error"]
+
+
+async def test_a_failed_conversation_is_counted_once_whatever_it_still_receives(house: House) -> None:
+    campaign = await house.campaign()
+    await house.set_conversation(campaign, "ann", "stage = 'gone'")
+    for _ in range(5):
+        await house.tick()
+        await house.wait("1d").reply(campaign, "yes")
+    assert (await house.conversation(campaign))["status"] == "failed"
+    assert (await house.manager.get_campaign_metrics(campaign))["failed"] == 1
+    await house.set_conversation(campaign, "ann", "stage = NULL")
+    assert await house.violations() == []
+
+
+async def test_a_completed_conversation_stays_completed_even_if_it_cannot_be_decided_any_more(house: House) -> None:
+    campaign = await house.campaign()
+    await house.run()
+    await house.at("10d").tick()
+    await house.set_conversation(campaign, "ann", "stage = 'gone'")
+    for _ in range(4):
+        await house.reply(campaign, "stop")
+        await house.wait("2d").tick()
+    assert (await house.conversation(campaign))["status"] == "completed"
+    metrics = await house.manager.get_campaign_metrics(campaign)
+    assert (metrics["completed"], metrics["failed"]) == (1, 0)
+
+
+# ---- what the database refuses -----------------------------------------------------------------------------------
+
+
+async def forbid_to_move(house: House, id: str) -> None:
+    """Have the database refuse whatever this conversation comes to."""
+    await house.sql(
+        f"ALTER TABLE campaign_engine.conversations ADD CONSTRAINT forbidden CHECK (id <> '{UUID(id)}' OR seq = 0)"
+    )
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+async def test_a_conversation_that_the_database_refuses_is_found_in_its_batch(house: House, place: int) -> None:
+    everybody = neighbours(7)
+    campaign = await house.campaign(everybody)
+    culprit = everybody[place]["key"]
+    await forbid_to_move(house, conversation_of(campaign, culprit))
+    with capture_logs() as logs:
+        counts = await house.tick()
+    assert (counts.advanced, counts.failed) == (6, 1)
+    blamed = await house.conversation(campaign, culprit)
+    assert (blamed["seq"], blamed["attempts"]) == (0, 1)
+    assert blamed["last_error"] == "RepositoryError: the database refused (SQLSTATE 23514)"
+    assert "forbidden" not in str(logs)
+    assert "UPDATE" not in str(logs)
+    assert await house.violations() == []
+
+
+async def test_a_conversation_that_the_database_refuses_is_at_last_parked(house: House) -> None:
+    campaign = await house.campaign(neighbours(3))
+    await forbid_to_move(house, conversation_of(campaign))
+    for _ in range(4):
+        await house.tick()
+        house.wait("2h")
+    ann = await house.conversation(campaign)
+    assert (ann["status"], ann["attempts"], ann["seq"]) == ("failed", 3, 0)
+    assert (await house.manager.get_campaign_metrics(campaign))["failed"] == 1
+    assert await house.violations() == []
+
+
+@pytest.mark.parametrize("figure", ["123456789012345678901234567890", "0.1234567890123456789", "-0", "1,000,000.50"])
+async def test_a_number_of_any_size_in_an_answer_is_kept_exactly_and_harms_nobody(house: House, figure: str) -> None:
+    campaign = await house.campaign(neighbours(2))
+    await house.run()
+    await house.at("1h").reply(campaign, f"yes, {figure}")
+    await house.tick()
+    await house.wait("1h").reply(campaign, f"no, {figure}")  # held by min_stay
+    await house.tick()
+    await house.at("2d").tick()
+    assert (await house.conversation(campaign))["stage"] == "offer"
+    captured = await house.sql("SELECT context->'captured'->>'figure' FROM campaign_engine.conversations"
+                               " WHERE stage = 'offer'")  # fmt: skip
+    readings = await house.sql("SELECT reading->>'figure' FROM campaign_engine.responses")
+    exact = {"1,000,000.50": "1000000.5", "-0": "0"}.get(figure, figure)
+    assert [value for (value,) in captured + readings] == [exact] * 3
+
+
+@pytest.mark.parametrize("word", ["awaits", '"awaits"', "agenda", "held", "\\", "\0", "{}", "a" * 100_000])
+async def test_no_word_of_an_answer_is_mistaken_for_the_engines_own(house: House, word: str) -> None:
+    campaign = await house.campaign(neighbours(2))
+    await house.run()
+    await house.at("1h").reply(campaign, "yes")
+    await house.tick()
+    await house.wait("1h").reply(campaign, word)
+    await house.tick()
+    await house.at("2d").tick()
+    counts = await house.at("20d").tick()
+    assert counts.failed == 0
+    assert (await house.conversation(campaign))["stage"] == "gave_up"
+    assert await house.violations() == []
+
+
+async def test_a_stage_may_be_called_like_a_part_of_the_engine(house: House) -> None:
+    source = talk(("stages:\n  hello:", "stages:\n  awaits:"), ("start: hello", "start: awaits"))
+    campaign = await house.campaign(neighbours(3), source)
+    await house.run()
+    await house.at("1h").reply(campaign, "hm")
+    assert (await house.tick()).failed == 0
+    assert (await house.conversation(campaign))["stage"] == "human"
+
+
+# ---- what the database asks to try again ------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def rival(house: House) -> AsyncIterator[Any]:
+    """A transaction of somebody else's that is in no hurry to look for deadlocks."""
+    async with house.database.transaction() as connection:
+        await connection.execute(text("SET LOCAL deadlock_timeout = '1min'"))
+        yield connection
+
+
+async def wait_for_a_lock(rival: Any) -> None:
+    """Return when another transaction waits for a lock."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while not (await rival.execute(waiting)).scalar_one():
+        await asyncio.sleep(0.01)
+
+
+async def test_a_deadlock_rolls_a_batch_back_and_the_tick_goes_on(house: House, rival: Any) -> None:
+    campaign = await house.campaign()
+    await house.tick()
+    await house.at("1h").reply(campaign, "stop")
+    await rival.execute(text("UPDATE campaign_engine.recipients SET locale = 'de'"))
+    tick = asyncio.create_task(house.app.tick.run_once())
+    await wait_for_a_lock(rival)  # it has cancelled the message and wants the recipient
+    await rival.execute(text("UPDATE campaign_engine.outbox SET last_error = NULL"))
+    assert (await tick).claimed == 0
+    await rival.rollback()
+    assert (await house.tick()).completed == 1
+    assert await house.messages(campaign) == [("hello", "cancelled")]
+    assert await house.violations() == []
+
+
