@@ -29,7 +29,8 @@ class NewCampaign:
     """What somebody wants. Without a `version` it is the latest; without `starts_at` it starts at enrolment.
 
     `context` gives facts to all its recipients, as values or as text. `audience` is `{"file": path}`,
-    `{"recipients": [{…}]}` or nothing; it is kept, and enrolled by whoever asks for that.
+    `{"recipients": [{…}]}` or nothing; it is kept, and enrolled by whoever asks for that. A `draft` moves nobody until
+    it is resumed, so that it cannot be over before everybody is in.
     """
 
     name: str
@@ -41,6 +42,7 @@ class NewCampaign:
     priority: str = "normal"
     timezone: str | None = None
     audience: Mapping[str, Any] = field(default_factory=dict)
+    draft: bool = False
 
 
 async def create_campaign(
@@ -59,7 +61,7 @@ async def create_campaign(
         name=wanted.name.strip(),
         campaign_type=compiled.name,
         version=compiled.version,
-        status="scheduled" if wanted.starts_at is not None and wanted.starts_at > now else "active",
+        status=_status(wanted, now),
         priority=wanted.priority,
         lanes=choose_lanes(await repository.count_lanes()),
         timezone=wanted.timezone,
@@ -72,6 +74,12 @@ async def create_campaign(
     )
     await repository.insert_campaign(row)
     return row.id
+
+
+def _status(wanted: NewCampaign, now: datetime) -> str:
+    if wanted.draft:
+        return "draft"
+    return "scheduled" if wanted.starts_at is not None and wanted.starts_at > now else "active"
 
 
 def check(wanted: NewCampaign, spec: CampaignTypeSpec, now: datetime) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Evaluation:
                     ended_at=_end_of(campaign, cause, now) if cause else None,
                     ended_by=cause,
                 )
-            except Exception as error:  # noqa: BLE001 - a broken type parks its own conversations only
+            except Exception as error:  # a broken type parks its own conversations only
                 if isinstance(error, RepositoryError) and not isinstance(error, UnknownError):
                     raise
                 campaigns[id, version] = error

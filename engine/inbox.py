@@ -144,7 +144,7 @@ def _id_of(inbound: Inbound, known: Known | None) -> UUID:
 
 def _storable(inbound: Inbound) -> Inbound:
     """The same with texts that PostgreSQL can keep: no NUL, no lone surrogates. Raises RefusedError when too long."""
-    texts = {name: _clean(text) for name in _TEXTS if (text := getattr(inbound, name)) is not None}
+    texts: dict[str, Any] = {name: _clean(text) for name in _TEXTS if (text := getattr(inbound, name)) is not None}
     names = (text for name, text in texts.items() if name != "body")
     if len(texts["body"]) > LONGEST_BODY or any(len(name.encode()) > LONGEST_NAME for name in names):
         raise RefusedError(

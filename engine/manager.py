@@ -209,7 +209,7 @@ class CampaignManager:
         return await self.get_conversation(conversation_id)
 
     async def update_conversation_state(self, conversation_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Set facts of a conversation, each of its declared type or None for missing, and let the next tick look at it again."""
+        """Set facts, each of its declared type or None for missing, and let the next tick look at the conversation."""
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             row = await ReadingRepository(connection).find_conversation(conversation_id)

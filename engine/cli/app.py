@@ -24,19 +24,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"campaign {version('campaign-engine')}")
-        raise typer.Exit
-
-
 @app.callback()
-def root(
-    as_json: Json = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
-) -> None:
+def root(as_json: Json = False) -> None:  # the commands look here for it
     """Every command takes --json, before or after its name."""
 
 

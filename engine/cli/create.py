@@ -1,7 +1,8 @@
 """`create` and `enrol`: a campaign is made, and its recipients come into it.
 
-Making and enrolling are two steps. When the second fails the campaign is there, and the message says how to go on;
-enrolling again adds nobody twice.
+Making and enrolling are two steps, and the campaign is a draft until the second is done, so that nobody moves before
+everybody is in. When enrolling fails the draft is there, and the message says how to go on; enrolling again adds nobody
+twice.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def create(
         with open_csv(recipients):  # a file that is none makes no campaign
             pass
         audience = {"file": str(recipients.resolve())}
-        wanted = NewCampaign(name, type, version, facts, starts_at, ends_at, priority, timezone, audience)
+        wanted = NewCampaign(name, type, version, facts, starts_at, ends_at, priority, timezone, audience, draft=True)
         id = await _make(application, wanted, file)
-        return await _enrol(application, id, lambda enrolment: enrolment.enrol_file(id, recipients, rejects))
+        result = await _enrol(application, id, lambda enrolment: enrolment.enrol_file(id, recipients, rejects))
+        await application.manager.resume_campaign(id)
+        return result
 
     emit(_run(make, now), as_json, _show)
 
@@ -116,7 +119,10 @@ async def _enrol(
             enrolment = Enrolment(application.database, application.clock, application.registry, heard)
             report = await enrol(enrolment)
     except CampaignError as error:
-        hint = f"Campaign {id} is there; go on with: campaign enrol {id} --recipients FILE"
+        hint = (
+            f"Campaign {id} is there; go on with: campaign enrol {id} --recipients FILE\n"
+            f"If it is a draft, start it then with: campaign resume {id}"
+        )
         raise CampaignError(error.message, hint=f"{error.hint}\n{hint}".lstrip()) from error
     for warning in report.warnings:
         tell(f"warning: {warning}")

@@ -38,12 +38,13 @@ START = datetime(2026, 3, 2, 8, tzinfo=UTC)  # a Monday; summer time begins on t
 
 @dataclass(frozen=True)
 class Plan:
-    """A campaign of the demo; it starts `delay` after the first instant."""
+    """A campaign of the demo: `every` how many rows of the file are for it, and how long after the start it begins."""
 
     type: str
     name: str
     context: Mapping[str, Any] = field(default_factory=dict)
     delay: timedelta | None = None
+    every: int = 1
 
 
 PLANS = (
@@ -52,7 +53,7 @@ PLANS = (
         "Ledgerline for growing teams",
         {"product_name": "Ledgerline", "value_proposition": "the month closes in two days instead of ten"},
     ),
-    Plan("support_followup", "Tickets resolved this week", delay=timedelta(days=2)),
+    Plan("support_followup", "Tickets resolved this week", delay=timedelta(days=2), every=3),
 )
 
 
@@ -154,7 +155,11 @@ async def _enrol(application: Application, ids: list[UUID], path: Path) -> tuple
     """Enrol the file into each campaign; how many recipients went in and how many rows did not, at most."""
     enrolment = Enrolment(application.database, application.clock, application.registry)
     home = home_of(application.settings)
-    reports = [await enrolment.enrol_file(id, path, home / "demo" / f"{id}.rejects.csv") for id in ids]
+    reports = []
+    with open_csv(path) as audience:
+        people = [dict(zip(audience.columns, row.cells)) for row in audience.rows if not row.problem]
+    for id, plan in zip(ids, PLANS):
+        reports.append(await enrolment.enrol_recipients(id, people[::plan.every]))
     if not all(report.enrolled for report in reports):
         reasons = "\n".join(f"  line {line}: {reason}" for line, reason in reports[0].problems[:3])
         raise RefusedError(

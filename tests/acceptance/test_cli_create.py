@@ -87,17 +87,21 @@ def test_a_file_that_cannot_be_trusted_enrols_nobody(
         assert campaign.json("conversations", "--campaign", each["id"]) == []
 
 
-def test_a_file_that_breaks_half_way_says_how_to_go_on_and_can_then_be_enrolled(
+def test_a_file_that_breaks_half_way_leaves_a_draft_and_says_how_to_complete_and_start_it(
     campaign: Program, tmp_path: Path
 ) -> None:
     good = "".join(f"k{number},k{number}@example.org,,Kim,Loom\n" for number in range(500))
     path = a_file(tmp_path, f"{HEADER}\n{good}".encode() + b"a,a@example.org,,J\xfcrgen,Loom\n")
     message = campaign.refuses(*creating(path))
     assert "is not UTF-8" in message
-    go_on = message.splitlines()[-1].partition("campaign enrol ")[2]
-    id = go_on.split()[0]
+    id = message.splitlines()[-2].partition("campaign enrol ")[2].split()[0]
+    assert message.splitlines()[-1].endswith(f"campaign resume {id}")
+    assert campaign.json("show", id)["status"] == "draft"
     path.write_text(f"{HEADER}\na,a@example.org,,Jürgen,Loom\n")
-    assert campaign.json("enrol", id)["enrolled"] == 1
+    assert campaign.json("enrol", id, "--now", NOW)["enrolled"] == 1
+    assert campaign.json("tick", "--drain", "--now", NOW)["advanced"] == 0
+    campaign("resume", id, "--now", NOW)
+    assert campaign.json("tick", "--drain", "--now", NOW)["advanced"] == 1
 
 
 def test_a_file_that_is_not_there_makes_no_campaign(campaign: Program, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count as numbers
@@ -61,11 +62,11 @@ stages:
       - {when: intent == "yes", go: bought}
       - {go: stay, at_most: 2}
       - {otherwise: gave_up}
-    timers: [{after: 240h, go: gave_up}]
+    timers: [{after: 30d, go: gave_up}]
   human:
     on_enter: [{assign: {to: sales}}]
     escalate: [{after: 4h, to: manager}]
-    timers: [{after: 240h, go: gave_up}]
+    timers: [{after: 60d, go: gave_up}]
 exits:
   bought: {outcome: won, on_enter: [{send: thanks}]}
   gave_up: lost
@@ -177,6 +178,11 @@ class House:
 
     async def reply(self, campaign: str, body: str, key: str = "ann", **given: Any) -> dict[str, Any]:
         return await self.manager.record_response(campaign, key, body, **given)
+
+    async def until_someone_waits(self, task: asyncio.Task[Any]) -> None:
+        """Return when a transaction waits for another's lock, or the task that was to do so is over."""
+        while not task.done() and not await self.sql("SELECT FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
     # ---- looking -----------------------------------------------------------------------------------------------
 

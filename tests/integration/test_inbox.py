@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.errors import CampaignError, RefusedError, UnknownError
 from engine.db.database import Database
-from tests.integration.builders import House, after, conversation_of, person, talk
+from tests.integration.builders import House, after, conversation_of, people, person, talk
 
 
 @pytest.fixture
@@ -156,8 +156,7 @@ async def test_recording_wakes_a_conversation_that_a_tick_holds(house: House) ->
     async with house.database.transaction() as connection:
         await connection.exec_driver_sql("SELECT FROM campaign_engine.conversations FOR UPDATE")
         reply = asyncio.create_task(house.reply(campaign, "yes", received_at=after("1s")))
-        while not (await house.sql("SELECT count(*) FROM pg_locks WHERE NOT granted"))[0][0]:
-            await asyncio.sleep(0.01)
+        await house.until_someone_waits(reply)
         await connection.exec_driver_sql(
             "UPDATE campaign_engine.conversations SET inbox_waiting = false, due_at = due_at + interval '1 day'"
         )
@@ -167,13 +166,15 @@ async def test_recording_wakes_a_conversation_that_a_tick_holds(house: House) ->
     assert (await house.conversation(campaign))["stage"] == "offer"
 
 
-@pytest.mark.parametrize("text", ["", " ", "\0", "yes\0", "\ud800", "\U0001f600" * 50, "𝔂es", "a" * 100_000])
-async def test_any_text_can_be_an_answer(house: House, text: str) -> None:
-    campaign = await house.campaign()
+async def test_any_text_can_be_an_answer(house: House) -> None:
+    texts = ["", " ", "\0", "yes\0", "\ud800", "\U0001f600" * 50, "𝔂es", "a" * 100_000]
+    campaign = await house.campaign(people(len(texts)))
     await house.run()
-    assert (await house.reply(campaign, text, message_id=text[:99]))["status"] == "recorded"
+    for number, text in enumerate(texts):
+        receipt = await house.reply(campaign, text, f"p{number}", message_id=f"{number}{text[:99]}")
+        assert receipt["status"] == "recorded"
     counts = await house.wait("1h").tick()
-    assert (counts.failed, counts.claimed) == (0, 1)
+    assert (counts.failed, counts.claimed) == (0, len(texts))
 
 
 async def test_what_cannot_be_recorded_is_refused_and_leaves_nothing(house: House) -> None:
@@ -194,7 +195,7 @@ async def test_what_cannot_be_recorded_is_refused_and_leaves_nothing(house: Hous
 
 async def test_what_was_said_is_what_messages_and_later_guards_see(house: House) -> None:
     source = talk(
-        ('{when: intent == "yes", go: offer}', '{when: intent == "yes", go: offer, do: [{set: {note: words, price: figure}}]}'),
+        ('"yes", go: offer}', '"yes", go: offer, do: [{set: {note: words, price: figure}}]}'),
         ("offer: {text: An offer}", 'offer: {text: "{{ note }} for {{ price }}"}'),
     )
     campaign = await house.campaign(source=source)

@@ -16,11 +16,8 @@ from engine.manager import CampaignManager
 from tests.integration.builders import House, after, conversation_of, people, person, talk
 
 CHOOSY = talk(
-    (
-        "on_enter: [{send: offer, after: 2h}]",
-        "on_enter: [{send: offer, after: 2h}, {send: thanks, when: seats > 5 and price >= 9.99}]",
-    ),
-    ("timers: [{after: 240h, go: gave_up}]\n  human", "timers: [{after: 48h, when: seats > 5, go: human}, {after: 240h, go: gave_up}]\n  human"),
+    ("[{send: offer, after: 2h}]", "[{send: offer, after: 2h}, {send: thanks, when: seats > 5 and price >= 9.99}]"),
+    ("[{after: 30d, go: gave_up}]", "[{after: 48h, when: seats > 5, go: human}, {after: 30d, go: gave_up}]"),
 )
 
 
@@ -246,21 +243,22 @@ async def test_an_unknown_id_is_told_with_the_next_step_by_every_method(house: H
 
 WRONG: list[tuple[str, Call]] = [
     ("unknown stage 'helo'(.|\n)*hello", lambda m, campaign, _: m.get_pending_conversations(campaign, "helo")),
-    ("unknown status 'done'(.|\n)*completed", lambda m, campaign, _: m.get_pending_conversations(campaign, status="done")),
+    ("unknown status 'done'(.|\n)*completed", lambda m, campaign, _: m.list_conversations(campaign, status="done")),
     ("limit from 1", lambda m, campaign, _: m.get_pending_conversations(campaign, limit=0)),
     ("limit from 1", lambda m, campaign, _: m.list_conversations(campaign, limit=-1)),
     ("unknown stage 'helo'", lambda m, campaign, _: m.list_conversations(campaign, stage="helo")),
-    ("unknown fact 'seat'(.|\n)*seats", lambda m, _, id: m.update_conversation_state(id, {"seat": 1})),
-    ("fact seats: expected int", lambda m, _, id: m.update_conversation_state(id, {"seats": "many"})),
-    ("fact seats: expected int", lambda m, _, id: m.update_conversation_state(id, {"seats": 1.5})),
-    ("fact since: expected a date", lambda m, _, id: m.update_conversation_state(id, {"since": "2026-02-30"})),
-    ("fact first_name", lambda m, _, id: m.update_conversation_state(id, {"first_name": None})),
-    ("fact note: expected text", lambda m, _, id: m.update_conversation_state(id, {"note": "\0"})),
-    ("fact note", lambda m, _, id: m.update_conversation_state(id, {"note": "\ud800"})),
-    ("fact note: expected", lambda m, _, id: m.update_conversation_state(id, {"note": ["a"]})),
-    ("unknown fact 'seat'", lambda m, _, id: m.evaluate_stage_progression(id, {"facts": {"seat": 1}})),
-    ("fact seats: expected int", lambda m, _, id: m.evaluate_stage_progression(id, {"facts": {"seats": "x"}})),
-    ("unknown response 'intend'(.|\n)*intent", lambda m, _, id: m.evaluate_stage_progression(id, {"captured": {"intend": "x"}})),
+    ("unknown fact 'seat'(.|\n)*seats", lambda m, _, one: m.update_conversation_state(one, {"seat": 1})),
+    ("fact seats: expected int", lambda m, _, one: m.update_conversation_state(one, {"seats": "many"})),
+    ("fact seats: expected int", lambda m, _, one: m.update_conversation_state(one, {"seats": 1.5})),
+    ("fact since: expected a date", lambda m, _, one: m.update_conversation_state(one, {"since": "2026-02-30"})),
+    ("fact first_name", lambda m, _, one: m.update_conversation_state(one, {"first_name": None})),
+    ("fact note: expected text", lambda m, _, one: m.update_conversation_state(one, {"note": "\0"})),
+    ("fact note", lambda m, _, one: m.update_conversation_state(one, {"note": "\ud800"})),
+    ("fact note: expected", lambda m, _, one: m.update_conversation_state(one, {"note": ["a"]})),
+    ("unknown fact 'seat'", lambda m, _, one: m.evaluate_stage_progression(one, {"facts": {"seat": 1}})),
+    ("fact seats: expected int", lambda m, _, one: m.evaluate_stage_progression(one, {"facts": {"seats": "x"}})),
+    ("unknown response 'int'", lambda m, _, one: m.evaluate_stage_progression(one, {"captured": {"int": "x"}})),
+    ("response words", lambda m, _, one: m.evaluate_stage_progression(one, {"captured": {"words": ["x"]}})),
 ]  # fmt: skip
 
 

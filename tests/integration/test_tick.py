@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.core.compiled import CompiledType
+from engine.core.decide import decide
+from engine.core.model import Decision
 from engine.db.buckets import bucket_of_key
 from engine.db.conversations import ConversationStateRepository
 from engine.db.database import Database
@@ -74,7 +77,7 @@ async def test_an_idle_tick_writes_nothing(house: House) -> None:
     await house.campaign()
     await house.run()
     before = await house.everything()
-    assert await house.at("47h").tick() == TickCounts(seconds=pytest.approx(0, abs=5))
+    assert replace(await house.at("47h").tick(), seconds=0) == TickCounts()
     assert await house.everything() == before
 
 
@@ -86,9 +89,8 @@ async def test_a_conversation_starts_at_its_campaigns_start_and_not_before(house
     assert (await house.conversation(campaign))["entered_at"] == after("3h")
 
 
-@pytest.mark.parametrize("size", [1, 7])
-async def test_batches_of_any_size_move_everybody_once(database: Database, size: int) -> None:
-    house = House(database, max_batch_size=size)
+async def test_batches_of_one_move_everybody_once(database: Database) -> None:
+    house = House(database, max_batch_size=1)
     await house.campaign(people(90))
     counts = await house.tick()
     assert (counts.claimed, counts.advanced, counts.completed, counts.failed) == (90, 90, 0, 0)
@@ -163,9 +165,12 @@ async def test_alike_conversations_share_a_decision_and_have_rows_of_their_own(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided: list[Any] = []
-    monkeypatch.setattr("engine.batch.decide", lambda *given: (decided.append(given), decide(*given))[1])
-    from engine.core.decide import decide
 
+    def spy(*given: Any) -> Decision:
+        decided.append(given)
+        return decide(*given)
+
+    monkeypatch.setattr("engine.batch.decide", spy)
     campaign = await house.campaign(neighbours(30))
     await house.run()
     assert len(decided) < 10
@@ -185,7 +190,7 @@ async def test_alike_conversations_share_a_decision_and_have_rows_of_their_own(
 
 
 async def test_conversations_that_are_decided_by_facts_or_shares_come_out_as_if_each_were_alone(house: House) -> None:
-    keys = [f"p{number}" for number in range(240)]
+    keys = [f"p{number}" for number in range(150)]
     campaign = await house.campaign([person(key, seats=2 * place) for place, key in enumerate(keys)], SORT)
     alone = {key: await house.manager.evaluate_stage_progression(conversation_of(campaign, key), {}) for key in keys}
     await house.tick()
@@ -196,12 +201,12 @@ async def test_conversations_that_are_decided_by_facts_or_shares_come_out_as_if_
 
 
 async def test_a_share_gets_about_its_share(house: House) -> None:
-    campaign = await house.campaign(people(400), SORT)
+    campaign = await house.campaign(people(300), SORT)
     await house.tick()
     rows = await house.manager.list_conversations(campaign, limit=500)
     stages = Counter(row["stage"] for row in rows)
     assert stages.keys() == {"lucky", "rest"}
-    assert 80 <= stages["lucky"] <= 160
+    assert 50 <= stages["lucky"] <= 130
 
 
 async def test_those_in_other_time_zones_do_not_share_what_days_mean(house: House) -> None:

@@ -20,8 +20,8 @@ from tests.integration.builders import House, people, talk
 ROOT = Path(__file__).parents[2]
 SHARED = talk(  # facts decide for some, so that batches mix conversations that share a decision and that do not
     ("on_enter: [{send: hello}]", "on_enter: [{send: hello}, {send: tip, when: seats > 2}]"),
-    ("timers: [{after: 240h, go: gave_up}]\n  offer", "timers: [{after: 240h, when: seats > 2, go: human}, {after: 240h, go: gave_up}]\n  offer"),
-)  # fmt: skip
+    ("[{after: 240h, go: gave_up}]", "[{after: 240h, when: seats > 2, go: human}, {after: 240h, go: gave_up}]"),
+)
 
 
 async def start(house: House, url: str, batch: int) -> Process:
@@ -40,19 +40,17 @@ async def drain(house: House, url: str, processes: int, batch: int) -> dict[str,
     return {name: sum(each[name] for each in printed) for name in printed[0]}
 
 
-async def populate(house: House, count: int, random: Random) -> str:
-    """A campaign in every bucket and, after their start, answers and events for some."""
+async def populate(house: House, count: int, random: Random) -> None:
+    """Ten days on: conversations of two campaigns in every bucket, some to begin, some with answers and events."""
     recipients = [each | {"seats": number % 6} for number, each in enumerate(people(count))]
-    campaign = await house.campaign(recipients, SHARED, priority=random.choice(["high", "normal", "low"]))
-    return campaign
-
-
-async def stir(house: House, campaign: str, count: int, random: Random) -> None:
-    """Answers and events for some of them."""
+    campaign = await house.campaign(recipients, SHARED)
+    await house.run()
     for number in random.sample(range(count), count // 5):
         await house.reply(campaign, random.choice(["yes", "stop", "what?"]), f"p{number}")
         if random.random() < 0.5:
             await house.manager.record_event(campaign, f"p{number}", random.choice(["opened", "called"]))
+    house.wait("10d")
+    await house.campaign(recipients, SHARED, name="Later", priority=random.choice(["high", "normal", "low"]))
 
 
 async def steps(house: House) -> int:
@@ -66,20 +64,12 @@ async def test_any_number_of_processes_advance_every_due_conversation_exactly_on
 ) -> None:
     processes = data.draw(st.integers(2, 4), label="processes")
     batch = data.draw(st.integers(1, 9), label="batch size")
-    random = data.draw(st.randoms(use_true_random=False))
-    house, count = House(database), 240
-    campaign = await populate(house, count, random)
+    house, count = House(database), 120
+    await populate(house, count, data.draw(st.randoms(use_true_random=False)))
     before = await steps(house)
     counts = await drain(house, database_url, processes, batch)
-    assert (counts["claimed"], counts["advanced"], counts["failed"]) == (count, count, 0)
-    assert await steps(house) - before == count
-    await house.app.worker.drain()
-    await house.tick()
-    await stir(house, campaign, count, random)
-    house.at("10d")
-    before = await steps(house)
-    counts = await drain(house, database_url, processes, batch)
-    assert (counts["failed"], await steps(house) - before) == (0, counts["advanced"])
+    assert (counts["claimed"], counts["failed"]) == (2 * count, 0)
+    assert await steps(house) - before == counts["advanced"] >= 2 * count
     assert counts["completed"] > count // 4
     assert await house.violations() == []
     assert (await house.tick()).claimed == 0
@@ -88,15 +78,12 @@ async def test_any_number_of_processes_advance_every_due_conversation_exactly_on
 async def test_processes_that_are_killed_leave_nothing_undone_and_nothing_done_twice(
     database: Database, database_url: str
 ) -> None:
-    random, count = Random(7), 400
-    house = House(database)
-    campaign = await populate(house, count, random)
-    await house.run()
-    await stir(house, campaign, count, random)
-    house.at("10d")
-    for share in (0.2, 0.5):
+    house, count = House(database), 200
+    await populate(house, count, Random(7))
+    before = await steps(house)
+    for share in (0.2, 0.6):
         running = [await start(house, database_url, 3) for _ in range(2)]
-        while await steps(house) < count * (1 + share):
+        while await steps(house) - before < count * share:
             assert any(each.returncode is None for each in running), "done before the kill"
             await asyncio.sleep(0.005)
         for each in running:
@@ -107,5 +94,6 @@ async def test_processes_that_are_killed_leave_nothing_undone_and_nothing_done_t
     assert counts["failed"] == 0
     assert counts["advanced"] > 0
     assert await house.violations() == []
-    pending = await house.manager.get_pending_conversations(campaign, limit=count)
-    assert all(row["due_at"] > house.clock.instant for row in pending)
+    for campaign in await house.manager.list_campaigns():
+        pending = await house.manager.get_pending_conversations(campaign["id"], limit=count)
+        assert all(row["due_at"] > house.clock.instant for row in pending)

@@ -146,6 +146,28 @@ def test_a_response_cancels_a_follow_up_that_was_made_but_has_not_left() -> None
     assert story.waiting == []
 
 
+def test_leaving_the_stage_cancels_a_follow_up_that_was_made_but_has_not_left() -> None:
+    story = Story(a_type(BUMPING.replace("go: gave_up", "go: again") + "\nagain: {timers: [{after: 9d, go: gave_up}]}"))
+    story.until(after("2d")).workers = False
+    story.until(after("20d"))
+    assert (story.stage, story.waiting) == ("again", [])
+
+
+def test_a_response_asks_for_no_cancelling_before_a_follow_up_was_sent() -> None:
+    assert Story(a_type(BUMPING)).until(after("2d")).decide(a_reply("hello", after("2d"))).effects == ()
+
+
+def test_a_follow_up_is_counted_for_what_comes_after_it_in_the_same_evaluation() -> None:
+    compiled = a_type("""
+    ask:
+      follow_ups: [{after: 1d, send: bump}]
+      timers: [{after: 2d, when: follow_ups_sent == 1, go: bought}, {after: 9d, go: gave_up}]
+    """)
+    story = Story(compiled)
+    story.decide(at=after("3d"))
+    assert story.stage == "bought"
+
+
 def test_a_response_cancels_no_delayed_message_of_the_stage() -> None:
     compiled = a_type(
         """

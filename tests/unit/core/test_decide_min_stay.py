@@ -127,6 +127,28 @@ def test_counts_go_on_after_the_held_responses_were_offered_in_vain() -> None:
     assert story.reply("four").stage == "bought"
 
 
+def test_those_that_are_left_when_one_leaves_the_stage_are_not_offered_to_the_next() -> None:
+    compiled = a_type("""
+    ask: {min_stay: 1d, on_response: [{otherwise: again}], timers: [{after: 9d, go: gave_up}]}
+    again: {on_response: [{otherwise: bought}], timers: [{after: 9d, go: gave_up}]}
+    """)
+    story = Story(compiled).reply("one", after="1h").reply("two", after="1h").until(after("2d"))
+    assert story.causes == ["start -> ask", "response -> again"]
+
+
+def test_counts_are_whole_again_also_when_always_took_the_last_response() -> None:
+    compiled = a_type(
+        """
+        ask:
+          min_stay: 1d
+          on_response: [{when: rating == 5, go: gave_up}]
+          timers: [{after: 24h, when: responses == 2 and responses_total == 2, go: bought}, {after: 9d, go: gave_up}]
+        """,
+        always='[{when: answer == "yes", go: stay}]',
+    )
+    assert Story(compiled).reply("one", after="1h").reply("yes", after="1h").until(after("1d")).stage == "bought"
+
+
 def test_counts_are_whole_again_for_a_timer_in_the_same_evaluation() -> None:
     compiled = a_type("""
     ask:

@@ -111,6 +111,12 @@ def test_opting_out_works_while_paused() -> None:
     assert (story.status, story.next_due) == ("stopped", None)
 
 
+def test_while_paused_no_other_edge_of_always_is_taken() -> None:
+    story = paused(stopping(always="[{go: stay, do: [{send: tip}], at_most: 9}, {when: answer == 'yes', go: bought}]"))
+    decision = story.decide(a_reply("yes", after("1h")), at=after("2h"))
+    assert (decision.steps, decision.effects, story.stage) == ((), (), "ask")
+
+
 def test_opting_out_by_an_event_works_while_paused() -> None:
     story = paused(stopping())
     story.decide(Event("event", after("1h"), name="unsubscribed"), at=after("2h"))

@@ -55,7 +55,7 @@ _conversations = st.builds(
     st.sampled_from([-40, 0, 0, 7]),
 )
 _lives = settings(
-    max_examples=80,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )

@@ -186,7 +186,8 @@ def test_an_evaluations_own_edge_sends_survive_the_exit_but_not_what_a_stage_sen
 def test_a_delayed_edge_send_belongs_to_the_stage_it_leads_to() -> None:
     stages = """
     ask: {timers: [{after: 1d, go: again, do: [{send: tip, after: 2d}]}]}
-    again: {timers: [{after: 3d, go: gave_up}]}
+    again: {timers: [{after: 3d, go: last}]}
+    last: {timers: [{after: 9d, go: gave_up}]}
     """
     assert Story(a_type(stages)).wait("9d").sent == [("tip", after("3d"))]
     assert Story(a_type(stages.replace("after: 3d", "after: 1d"))).wait("9d").sent == []
@@ -197,7 +198,8 @@ def test_a_delayed_edge_send_belongs_to_the_stage_finally_entered_split_chains_p
     ask: {timers: [{after: 1d, go: which, do: [{send: tip, after: 2d}]}]}
     which: {on_enter: [{send: intro}, {send: goodbye, after: 1h}], split: [{otherwise: which_now}]}
     which_now: {split: [{otherwise: again, do: [{send: bump, after: 1d}]}]}
-    again: {timers: [{after: 3d, go: gave_up}]}
+    again: {timers: [{after: 3d, go: last}]}
+    last: {timers: [{after: 9d, go: gave_up}]}
     """
     assert Story(a_type(stages)).wait("9d").sent == [
         ("intro", after("1d")),

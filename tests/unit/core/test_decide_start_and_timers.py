@@ -191,6 +191,11 @@ def test_ends_within_counts_from_the_entry_of_the_start_stage_whatever_stage_cam
     assert story.steps[-1] == Step(3, "again", "gave_up", "ends_within", "ends_within", True, 0, after("6d"))
 
 
+def test_a_conversation_remembers_when_it_started() -> None:
+    story = Story(a_type("{ask: {timers: [{after: 4d, go: again}]}, again: {timers: [{after: 4d, go: bought}]}}"))
+    assert story.wait("5d").conversation.started_at == START
+
+
 def test_ends_within_counts_from_a_late_entry() -> None:
     compiled = a_type("ask: {}", ends_within="{at_most: 6d, then: gave_up}")
     decision = decide(compiled, a_conversation(starts_at=START), [], after("3d"))

@@ -131,7 +131,10 @@ def test_a_follow_up_waits_for_the_message_before_it_to_leave(compiled: Compiled
     assert (left.waits_for, left.earliest) == ("its time", after("49h"))
 
 
-def test_follow_ups_that_a_response_ended_are_no_way_on(compiled: CompiledType) -> None:
+def test_follow_ups_that_ended_are_no_way_on(compiled: CompiledType) -> None:
+    failed = Story(compiled, workers=False)
+    failed.decide(Event("dropped", START, message=(1, 0)))
+    assert "follow_ups[0]" not in ways(failed)
     assert "follow_ups[0]" not in ways(Story(compiled).reply("hm"))
 
 
