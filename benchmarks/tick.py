@@ -10,8 +10,9 @@ of DATABASE_URL, in a database of its own, else a throwaway one with durable com
   engine 2  two tick processes
 
 Each is done with conversations that are all `alike`, as those of a campaign that started at one moment are, so that
-the engine may share a decision among them, and with conversations that are all `different`. After each run the rows written are compared with the floor's. Then it loads conversations that wait for tomorrow and
-times an idle tick. A ratio is the engine's rate by the floor's of the same round.
+the engine may share a decision among them, and with conversations that are all `different`. After each run the rows
+written are compared with the floor's. Then it loads conversations that wait for tomorrow and times an idle tick. A
+ratio is the engine's rate by the floor's of the same round.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ FLOOR = """
     ), moved AS (
         UPDATE campaign_engine.conversations c
            SET seq = %(seq)s, stage = %(to_stage)s, due_at = %(due_at)s, held_due_at = NULL,
-               entered_at = CASE WHEN %(entered)s THEN %(now)s ELSE c.entered_at END, inbox_waiting = false, progress = %(progress)s::jsonb, attempts = 0,
-               last_error = NULL
+               entered_at = CASE WHEN %(entered)s THEN %(now)s ELSE c.entered_at END, inbox_waiting = false,
+               progress = %(progress)s::jsonb, attempts = 0, last_error = NULL
           FROM claimed WHERE c.bucket = %(bucket)s AND c.id = claimed.id
         RETURNING c.id, c.campaign_id, c.recipient_id, claimed.entered_at
     ), history AS (
@@ -94,22 +95,21 @@ WRITTEN = (
 
 
 def story(step: str) -> tuple[Conversation, Decision, datetime]:
-    """A conversation before the step as the engine leaves one, the decision that makes the step, and when."""
+    """A conversation before the step as the engine leaves one, the decision that makes the step, and when.
+
+    `follow_up` is the first one in the first stage; `timer` is the end of the second stage, after all its messages.
+    """
     compiled = load_campaign_type(CAMPAIGN_TYPE)
     it = decide(compiled, new_conversation(UUID(int=0), START), [], START).conversation
     it = decide(compiled, it, [Event("sent", START, message=it.awaits)], START).conversation
     if step == "timer":
-        for hours in (48, 96):
-            at = START + timedelta(hours=hours)
+        at = START + timedelta(hours=25)
+        it = decide(compiled, it, [Event("response", at, text="tell me more")], at).conversation
+        while it.awaits is not None:
+            at += timedelta(hours=24)
+            it = decide(compiled, it, [Event("sent", at, message=it.awaits)], at).conversation
+            at = min(due.at for due in it.agenda if due.rank == Rank.FOLLOW_UP)
             it = decide(compiled, it, [], at).conversation
-            it = decide(compiled, it, [Event("sent", at, message=it.awaits)] if it.awaits else [], at).conversation
-        reply = Event("response", START + timedelta(hours=97), text="tell me more")
-        it = decide(compiled, it, [reply], reply.at).conversation
-        for _ in range(2):
-            sent_at = reply.at + timedelta(hours=24) if it.seq == 4 else it_due
-            it = decide(compiled, it, [Event("sent", sent_at, message=it.awaits)], sent_at).conversation
-            it_due = min(due.at for due in it.agenda if due.rank == Rank.FOLLOW_UP)
-            it = decide(compiled, it, [], it_due).conversation
     due_at = decide(compiled, it, [], START).next_due
     assert due_at is not None
     now = due_at + timedelta(hours=1)
@@ -128,7 +128,8 @@ def load(connection: psycopg.Connection, before: Conversation, now: datetime, *,
     connection.execute(
         "INSERT INTO campaign_engine.conversations SELECT (jsonb_populate_record(NULL::campaign_engine.conversations,"
         " to_jsonb(t) || jsonb_build_object('seq', %(seq)s::int, 'stage', %(stage)s::text, 'entered_at',"
-        " %(entered_at)s::timestamptz + t.number * %(apart)s * interval '1 microsecond', 'progress', %(progress)s::jsonb, 'due_at',"
+        " %(entered_at)s::timestamptz + t.number * %(apart)s * interval '1 microsecond', 'progress',"
+        " %(progress)s::jsonb, 'due_at',"
         " %(now)s::timestamptz - (t.number %% 3600000) * interval '1 millisecond'))).* FROM loaded t",
         given | {"progress": plain(dump_progress(before))},
     )

@@ -101,10 +101,10 @@ class Evaluation:
     async def write(self, connection: AsyncConnection, bucket: int, batch: Batch) -> None:
         """All that the batch came to; cancelling comes before the deltas, which count what it cancelled."""
         repository = ProgressionRepository(connection, bucket, batch.now)
+        if batch.unsubscribed:  # first, so that two that opt one recipient out do not hold what the other wants
+            _count_cancelled(batch, await repository.unsubscribe_recipients(batch.unsubscribed))
         if batch.cancels:
             _count_cancelled(batch, await repository.cancel_messages(batch.cancels))
-        if batch.unsubscribed:
-            _count_cancelled(batch, await repository.unsubscribe_recipients(batch.unsubscribed))
         if batch.readings:
             await repository.mark_responses_processed(batch.readings)
         if batch.events_taken:

@@ -58,13 +58,16 @@ class CampaignManager:
     @classmethod
     @asynccontextmanager
     async def open(cls, database_url: str | None = None) -> AsyncIterator[CampaignManager]:
-        """A manager on `database_url`, or on what the settings say; closes its connections at the end."""
-        settings = load_settings()
-        database = Database(database_url or settings.database_url, statement_timeout=settings.statement_timeout_seconds)
-        try:
-            yield cls(database, settings)
-        finally:
-            await database.close()
+        """A manager on `database_url`, or on what the settings say: DATABASE_URL, else the embedded server.
+
+        Starting that server blocks for a second or two. Connections are closed at the end.
+        """
+        from engine import application  # which is made of this class
+
+        settings = load_settings(**({"database_url": database_url} if database_url else {}))
+        with application.database_url(settings) as url:
+            async with application.open_application(url, settings) as opened:
+                yield opened.manager
 
     # ---- campaigns ---------------------------------------------------------------------------------------------
 

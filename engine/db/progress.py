@@ -115,17 +115,25 @@ class ConversationCodec:
 
 
 def find_awaited(raw_progress: str) -> tuple[int, int] | None:
-    """The (seq, ordinal) of the message a conversation counts from, without parsing where there is none."""
+    """The (seq, ordinal) of the message a conversation counts from, without parsing where there is none.
+
+    Of a progress that makes no sense nothing is asked here; loading it will tell.
+    """
     if '"awaits"' not in raw_progress:
         return None
-    awaits = orjson.loads(raw_progress).get("awaits")  # the word may be somebody's answer
-    return (awaits[0], awaits[1]) if awaits else None
+    try:
+        awaits = orjson.loads(raw_progress).get("awaits")  # the word may be somebody's answer
+        return (int(awaits[0]), int(awaits[1])) if awaits else None
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return None
 
 
 def find_start(raw_progress: str) -> datetime | None:
-    """When the start stage was entered."""
-    started_at = orjson.loads(raw_progress).get("started_at")
-    return datetime.fromisoformat(started_at) if started_at else None
+    """When the start stage was entered, as far as the progress tells."""
+    try:
+        return datetime.fromisoformat(orjson.loads(raw_progress)["started_at"])
+    except (TypeError, ValueError, LookupError):
+        return None
 
 
 def dump_context(conversation: Conversation) -> Json:

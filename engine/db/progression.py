@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.core.errors import RepositoryError
 from engine.db.database import driver_of
 
 Rows = Sequence[dict[str, Any]]
@@ -164,7 +165,7 @@ class ProgressionRepository:
         await self._run(_CONSUME_EVENTS, ids=list(ids))
 
     async def cancel_messages(self, rows: Rows) -> list[Cancelled]:
-        """Cancel unsent messages of these conversations by scope; returns counts by campaign, stage, channel, message."""
+        """Cancel unsent messages of these conversations by scope; counts by campaign, stage, channel and message."""
         return await self._run(_CANCEL_MESSAGES, rows=_json(rows))
 
     async def unsubscribe_recipients(self, recipient_ids: Sequence[str]) -> list[Cancelled]:
@@ -181,4 +182,7 @@ class ProgressionRepository:
 
 
 def _json(rows: Rows) -> str:
-    return orjson.dumps(rows).decode()
+    try:
+        return orjson.dumps(rows).decode()
+    except TypeError as error:  # a value that JSON cannot hold is the row's fault, as if the database had refused it
+        raise RepositoryError("a value cannot be stored as JSON", sqlstate="22000") from error

@@ -186,7 +186,12 @@ outbox = Table(
     Column("last_error", Text),
     PrimaryKeyConstraint("bucket", "conversation_id", "seq", "ordinal", "at"),
     Index(  # the order in which messages leave, so that a lease reads no more than it takes
-        "outbox_unsent", "bucket", "not_before", "seq", "ordinal", postgresql_where=text("status IN ('ready', 'leased')")
+        "outbox_unsent",
+        "bucket",
+        "not_before",
+        "seq",
+        "ordinal",
+        postgresql_where=text("status IN ('ready', 'leased')"),
     ),
     postgresql_partition_by="RANGE (at)",
 )

@@ -1,4 +1,4 @@
-"""The demo as a whole: the embedded server, a database made anew, two campaigns, so many days, a report.
+"""The demo as a whole: the embedded server, a database made anew, two campaigns, so many days, and what came of it.
 
 DATABASE_URL plays no part. One demo at a time uses a server; another waits for it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -21,6 +21,7 @@ from engine.campaigns import NewCampaign, create_campaign
 from engine.channels.registry import Channels
 from engine.clock import SimulatedClock
 from engine.core.errors import RefusedError
+from engine.core.loader import LoadedType
 from engine.db.database import Database
 from engine.db.embedded import EmbeddedPostgres
 from engine.db.invariants import find_violations
@@ -28,38 +29,41 @@ from engine.db.migrate import ROOT, upgrade
 from engine.demo.people import People
 from engine.demo.view import open_view, tell
 from engine.demo.world import Postbox, World
-from engine.enrolment import Enrolment
+from engine.enrolment import Enrolment, EnrolmentReport
 from engine.registry import register
 from engine.settings import Settings
 
 DATABASE = "campaign_demo"
-START = datetime(2026, 3, 2, 8, tzinfo=UTC)  # a Monday; summer time begins on the way
+START = datetime(2026, 3, 2, 6, tzinfo=UTC)  # a Monday; summer time begins on the way
+RECIPIENTS = ROOT / "examples" / "recipients.csv"
+Recipient = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A campaign of the demo: `every` how many rows of the file are for it, and how long after the start it begins."""
+    """A campaign of the demo. It is for each `every`-th recipient and begins `delay` after the first instant."""
 
     type: str
     name: str
-    context: Mapping[str, Any] = field(default_factory=dict)
-    delay: timedelta | None = None
     every: int = 1
+    delay: timedelta = timedelta(0)
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        return ROOT / "campaign_types" / f"{self.type}.yaml"
 
 
+LEDGERLINE = {"product_name": "Ledgerline", "value_proposition": "the month closes in two days instead of ten"}
 PLANS = (
-    Plan(
-        "b2b_nurture",
-        "Ledgerline for growing teams",
-        {"product_name": "Ledgerline", "value_proposition": "the month closes in two days instead of ten"},
-    ),
-    Plan("support_followup", "Tickets resolved this week", delay=timedelta(days=2), every=3),
+    Plan("b2b_nurture", "Ledgerline for growing teams", context=LEDGERLINE),
+    Plan("support_followup", "Tickets resolved this week", every=3, delay=timedelta(days=2)),
 )
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run came to. `campaigns` are metrics as the manager gives them, `mail` the files with what was sent."""
+    """What a run came to. `campaigns` are metrics as the manager gives them, `mail` the files with all messages."""
 
     days: int
     seconds: float
@@ -68,7 +72,7 @@ class Report:
     received: int
     repeated: int
     campaigns: list[dict[str, Any]]
-    dsn: str
+    url: str
     mail: list[Path]
     violations: list[str]
 
@@ -76,44 +80,45 @@ class Report:
 def run(settings: Settings, recipients: Path | None, days: int, seed: int) -> Report:
     """Simulate so many days. Blocks; raises CampaignError."""
     started = monotonic()
-    path = recipients or _in_checkout("examples", "recipients.csv")
-    for plan in PLANS:
-        _in_checkout("campaign_types", f"{plan.type}.yaml")
-    people = People(seed, _zones(path))
+    audience, unreadable = _read(recipients or RECIPIENTS)
+    types = [_load(plan) for plan in PLANS]
+    people = People(seed, {each["key"].strip(): each.get("timezone", "").strip() for each in audience})
     settings = settings.model_copy(update={"database_url": "", "campaign_metrics_ttl": 0})
     server = EmbeddedPostgres(settings.campaign_home)
     with server, server.lock("demo", on_wait=lambda: tell("Another demo is running; this one starts when it ends.")):
-        # Whatever a power cut takes from this database, the next run makes anew; so commits need not wait for the disk.
+        tell(f"{len(audience):,} people, {len(PLANS)} campaigns, {days} days, in a database made for them")
+        # What a power cut takes from this database the next run makes anew, so commits need not wait for the disk.
         server.recreate_database(DATABASE, {"synchronous_commit": "off"})
         with server.lock("migrate"):
             upgrade(server.url(DATABASE))
-        return asyncio.run(_simulate(server.url(DATABASE), settings, path, people, days, started))
+        report = asyncio.run(_simulate(server.url(DATABASE), settings, types, audience, people, days))
+    return replace(report, seconds=round(monotonic() - started, 1), rejected=report.rejected + unreadable)
 
 
-def _in_checkout(*parts: str) -> Path:
-    path = ROOT.joinpath(*parts)
-    if not path.is_file():
-        raise RefusedError(f"the demo needs {path}", hint="Run it from a checkout, with ./dev demo.")
-    return path
-
-
-def _zones(path: Path) -> dict[str, str]:
-    """The time zone of each key in the file that has one."""
+def _read(path: Path) -> tuple[list[Recipient], int]:
+    """The rows of a CSV file, and how many are none."""
     with open_csv(path) as audience:
-        if "timezone" not in audience.columns:
-            return {}
-        key, zone = audience.columns.index("key"), audience.columns.index("timezone")
-        return {row.cells[key].strip(): row.cells[zone].strip() for row in audience.rows if not row.problem}
+        rows = list(audience.rows)
+        good = [dict(zip(audience.columns, row.cells, strict=True)) for row in rows if not row.problem]
+    return good, len(rows) - len(good)
 
 
-async def _simulate(url: str, settings: Settings, path: Path, people: People, days: int, started: float) -> Report:
+def _load(plan: Plan) -> LoadedType:
+    if not plan.path.is_file():
+        raise RefusedError(f"the demo needs {plan.path}", hint="Run it from a checkout, with ./dev demo.")
+    return load_spec(plan.path)
+
+
+async def _simulate(
+    url: str, settings: Settings, types: list[LoadedType], audience: list[Recipient], people: People, days: int
+) -> Report:
     database = Database(url, embedded=True)
     clock = SimulatedClock(START)
     mail = {name: Postbox(home_of(settings) / "demo" / f"{name}.jsonl") for name in ("email", "sms")}
     application = assemble(database, settings, clock, Channels(mail))
     try:
-        ids = [await _create(application, plan, path) for plan in PLANS]
-        recipients, rejected = await _enrol(application, ids, path)
+        ids = [await _create(application, plan, loaded) for plan, loaded in zip(PLANS, types, strict=True)]
+        enrolled = await _enrol(application, ids, audience)
         world = World(application, clock, people, mail)
         with open_view(days) as view:
             await world.live(days, ids, view)
@@ -122,48 +127,38 @@ async def _simulate(url: str, settings: Settings, path: Path, people: People, da
             violations = await find_violations(connection)
         return Report(
             days=days,
-            seconds=round(monotonic() - started, 1),
-            recipients=recipients,
-            rejected=rejected,
+            seconds=0,
+            recipients=enrolled.enrolled,
+            rejected=enrolled.rejected,
             received=world.received,
             repeated=world.repeated,
             campaigns=await world.metrics(ids),
-            dsn=url,
-            mail=[box.path for box in mail.values()],
+            url=url,
+            mail=[postbox.path for postbox in mail.values()],
             violations=violations,
         )
     finally:
         await database.close()
 
 
-async def _create(application: Application, plan: Plan, path: Path) -> UUID:
+async def _create(application: Application, plan: Plan, loaded: LoadedType) -> UUID:
     """The campaign of a plan, its type registered."""
-    loaded = load_spec(ROOT / "campaign_types" / f"{plan.type}.yaml")
-    wanted = NewCampaign(
-        name=plan.name,
-        type=plan.type,
-        context=plan.context,
-        starts_at=None if plan.delay is None else START + plan.delay,
-        audience={"file": str(path)},
-    )
+    starts_at = START + plan.delay
+    wanted = NewCampaign(name=plan.name, type=plan.type, context=plan.context, starts_at=starts_at)
     async with application.database.transaction() as connection:
         await register(connection, loaded)
         return await create_campaign(connection, application.clock, application.registry, wanted)
 
 
-async def _enrol(application: Application, ids: list[UUID], path: Path) -> tuple[int, int]:
-    """Enrol the file into each campaign; how many recipients went in and how many rows did not, at most."""
+async def _enrol(application: Application, ids: list[UUID], audience: list[Recipient]) -> EnrolmentReport:
+    """Enrol everybody where the plans want them. Raises RefusedError when a campaign stays empty."""
     enrolment = Enrolment(application.database, application.clock, application.registry)
-    home = home_of(application.settings)
     reports = []
-    with open_csv(path) as audience:
-        people = [dict(zip(audience.columns, row.cells)) for row in audience.rows if not row.problem]
-    for id, plan in zip(ids, PLANS):
-        reports.append(await enrolment.enrol_recipients(id, people[::plan.every]))
-    if not all(report.enrolled for report in reports):
-        reasons = "\n".join(f"  line {line}: {reason}" for line, reason in reports[0].problems[:3])
-        raise RefusedError(
-            f"nobody in {path} can be enrolled{':' if reasons else ''}\n{reasons}".rstrip(),
-            hint="The demo needs the columns of examples/recipients.csv.",
-        )
-    return max(report.enrolled for report in reports), max(report.rejected for report in reports)
+    for id, plan in zip(ids, PLANS, strict=True):
+        report = await enrolment.enrol_recipients(id, audience[:: plan.every])
+        if not report.enrolled:
+            reasons = "".join(f"\n  row {row}: {reason}" for row, reason in report.problems[:3])
+            hint = "The demo needs the columns of examples/recipients.csv."
+            raise RefusedError(f"nobody can be enrolled into {plan.type}{reasons}", hint=hint)
+        reports.append(report)
+    return reports[0]

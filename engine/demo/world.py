@@ -7,7 +7,6 @@ tick sees to that, with the time at which it left.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -23,15 +22,18 @@ from engine.demo.people import People
 from engine.demo.view import Moment, View
 from engine.inbox import Inbound
 
-_STEP = timedelta(hours=6)
-_SIDE_BY_SIDE = 4  # recordings at once, as many as there are connections
+_STEP = timedelta(hours=8)  # shorter ones show more and take longer
 
 
 class Postbox(FileChannel):
-    """A channel to the simulated people: a message is there at once, and on the disk when the box is closed."""
+    """A channel to the simulated people: a message is there at once, and in the file when the box is closed.
+
+    The file is new; it has the form of the `file` channel.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        path.unlink(missing_ok=True)
         self._new: list[OutgoingMessage] = []
 
     async def send(self, message: OutgoingMessage) -> None:
@@ -108,16 +110,10 @@ class World:
                 heapq.heappush(self._coming, Coming(each.received_at, each.message_id or "", campaign_id, each))
 
     async def _record_arrivals(self) -> None:
-        """Record what came by now, in order for each recipient; what nobody is waiting for yet stays."""
-        now, queues = self._clock.instant, [[] for _ in range(_SIDE_BY_SIDE)]
-        while self._coming and self._coming[0].at <= now:
-            coming = heapq.heappop(self._coming)
-            queues[hash(coming.inbound.recipient_key) % _SIDE_BY_SIDE].append(coming)
-        await asyncio.gather(*map(self._record, queues))
-
-    async def _record(self, arrivals: Iterable[Coming]) -> None:
+        """Record what came by now, the earliest first."""
         inbox = self._application.inbox
-        for _, _, campaign_id, inbound in arrivals:
+        while self._coming and self._coming[0].at <= self._clock.instant:
+            _, _, campaign_id, inbound = heapq.heappop(self._coming)
             if inbound.name:
                 await inbox.record_event(campaign_id, inbound)
                 continue

@@ -71,6 +71,16 @@ async def test_a_context_that_is_not_what_the_type_says_fails_its_conversation_a
     assert await house.violations() == []
 
 
+@pytest.mark.parametrize(
+    "progress", ['{"awaits": 5}', '{"agenda": "soon"}', '{"started_at": 7, "awaits": {"a": 1}}', "[]"]
+)
+async def test_a_progress_that_makes_no_sense_fails_its_conversation_only(house: House, progress: str) -> None:
+    campaign = await house.campaign(neighbours(3))
+    await house.set_conversation(campaign, "ann", "progress = CAST(:progress AS jsonb)", progress=progress)
+    counts = await house.tick()
+    assert (counts.advanced, counts.failed) == (2, 1)
+
+
 async def test_a_conversation_that_recovers_forgets_its_failures(house: House) -> None:
     campaign = await house.campaign()
     await house.set_conversation(campaign, "ann", "stage = 'gone'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -103,7 +104,7 @@ async def test_a_tick_that_still_saw_the_pause_parks_nobody_for_good(house: Hous
     """Its batch commits after the campaign is active again; resuming waits for it."""
     campaign = await paused(house, 3)
     house.at("3d")
-    evaluation = Evaluation(house.app.settings, house.app.registry, house.app.tick._random)
+    evaluation = Evaluation(house.app.settings, house.app.registry, Random())
     bucket = bucket_of_key("ann")
     async with house.database.transaction() as connection:
         repository = ConversationStateRepository(connection)
