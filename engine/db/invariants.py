@@ -43,16 +43,16 @@ _SENDS = """
      ORDER BY 1
 """
 
-# What each metric counts stands above `metric_deltas` in `engine.db.tables`. Some rows do not tell all that was counted:
-# when a message was given up or cancelled, when a conversation ended, in which stage a response came. So neither side
-# tells that here. `responded` and `engaged` are not counts of rows.
+# What each metric counts stands above `metric_deltas` in `engine.db.tables`. Some rows do not tell all that was
+# counted: when a message was given up or cancelled, when and where a conversation ended, in which stage a response
+# came. So neither side tells that here. `responded` and `engaged` are no counts of rows.
 _COUNTS = """
     WITH tally AS (
         SELECT campaign_id, CASE WHEN metric NOT IN ('failed', 'cancelled', 'finished') THEN day END AS day, metric,
                CASE WHEN metric NOT IN ('finished', 'received') THEN stage ELSE '' END AS stage,
                CASE WHEN metric <> 'finished' THEN target ELSE '' END AS target,
-               CASE WHEN metric <> 'finished' OR label IN ('stopped', 'failed') THEN label ELSE 'completed' END AS label,
-               count AS counted, 0 AS found
+               CASE WHEN metric <> 'finished' OR label IN ('stopped', 'failed') THEN label ELSE 'completed' END
+               AS label, count AS counted, 0 AS found
           FROM campaign_engine.metric_counts WHERE metric NOT IN ('responded', 'engaged')
          UNION ALL
         SELECT campaign_id, CAST(at AT TIME ZONE 'UTC' AS date), CASE WHEN entered THEN 'entered' ELSE 'stayed' END,

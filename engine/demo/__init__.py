@@ -1,9 +1,12 @@
 """`campaign demo`: the real engine, with a simulated clock and simulated people, in a database of its own.
 
-    people      who answers what, and when; pure, and the same for the same seed
-    run         the embedded server, two campaigns, and the days going by
+    run         the server, the database, two campaigns, and what came of them
+    world       the days going by
+    people      who answers what, and when; the same for the same seed
     view        the funnel while it runs
     report      figures at the end, and how to go on from there
+
+Nothing of the engine is imitated here; what is simulated are time and people.
 """
 
 from __future__ import annotations

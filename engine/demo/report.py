@@ -18,6 +18,8 @@ from engine.db.embedded_files import ServerAccount, default_home, programs_for
 from engine.db.migrate import ROOT
 from engine.demo.run import Report
 
+_WIDE = 120  # columns of a pipe
+
 
 class Query(NamedTuple):
     title: str
@@ -49,7 +51,7 @@ def print_report(report: Report, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(_plain(report), ensure_ascii=False) + "\n")
         return
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, soft_wrap=True)
     for metrics in report.campaigns:
         console.print(f"\n{metrics['name']}: {metrics['campaign_type']}, {metrics['status']}", style="bold")
         console.print(_outcomes(metrics))

@@ -99,7 +99,7 @@ def _read(path: Path) -> tuple[list[Recipient], int]:
     """The rows of a CSV file, and how many are none."""
     with open_csv(path) as audience:
         rows = list(audience.rows)
-        good = [dict(zip(audience.columns, row.cells, strict=True)) for row in rows if not row.problem]
+        good: list[Recipient] = [dict(zip(audience.columns, it.cells, strict=True)) for it in rows if not it.problem]
     return good, len(rows) - len(good)
 
 

@@ -83,15 +83,16 @@ def headline(moment: Moment, days: int) -> str:
 def funnel(metrics: Mapping[str, Any]) -> Table:
     """A campaign's stages in the order of their first visits, how many came there and how many are there now."""
     whole = max(1, metrics["total_conversations"])
-    table = Table(box=None, pad_edge=False, show_header=True, header_style="dim", title_justify="left")
-    table.add_column(metrics["campaign_type"], min_width=18, style="bold", header_style="bold cyan")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(metrics["campaign_type"], min_width=18, header_style="bold cyan")
     table.add_column("", min_width=_BAR)
-    table.add_column("entered", justify="right")
-    table.add_column("here now", justify="right")
+    for name in ("entered", "here now"):
+        table.add_column(name, justify="right")
     for stage, it in metrics["stages"].items():
-        table.add_row(stage, bar(it["entered"] / whole, it["current"] / whole), str(it["entered"]), str(it["current"]))
+        reached, present = it["entered"], it["current"]
+        table.add_row(stage, bar(reached / whole, present / whole), f"{reached:,}", f"{present:,}")
     for outcome, count in metrics["outcomes"].items():
-        table.add_row(Text(outcome, style="green" if outcome == "won" else "dim"), bar(count / whole, 0), str(count), "")
+        table.add_row(Text(outcome, style="bold"), bar(count / whole, 0), f"{count:,}", "")
     return table
 
 
