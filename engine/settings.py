@@ -78,7 +78,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings of the environment. Raises SettingsError with each wrong variable, its value and what was expected."""
+    """The settings of the environment. Raises SettingsError with each wrong variable, its value and what is expected."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
