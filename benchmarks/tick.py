@@ -126,11 +126,12 @@ def load(connection: psycopg.Connection, before: Conversation, now: datetime, *,
     connection.execute("TRUNCATE campaign_engine.stage_history, campaign_engine.outbox, campaign_engine.metric_deltas")
     connection.execute("TRUNCATE campaign_engine.conversations")
     connection.execute(
-        "INSERT INTO campaign_engine.conversations SELECT (jsonb_populate_record(NULL::campaign_engine.conversations,"
-        " to_jsonb(t) || jsonb_build_object('seq', %(seq)s::int, 'stage', %(stage)s::text, 'entered_at',"
-        " %(entered_at)s::timestamptz + t.number * %(apart)s * interval '1 microsecond', 'progress',"
-        " %(progress)s::jsonb, 'due_at',"
-        " %(now)s::timestamptz - (t.number %% 3600000) * interval '1 millisecond'))).* FROM loaded t",
+        "INSERT INTO campaign_engine.conversations (bucket, id, campaign_id, recipient_id, version, lane, seq, stage,"
+        " due_at, entered_at, enrolled_at, timezone, locale, context, progress)"
+        " SELECT bucket, id, campaign_id, recipient_id, version, lane, %(seq)s, %(stage)s,"
+        " %(now)s::timestamptz - (number %% 3600000) * interval '1 millisecond',"
+        " %(entered_at)s::timestamptz + number * %(apart)s * interval '1 microsecond',"
+        " enrolled_at, timezone, locale, context, %(progress)s::jsonb FROM loaded",
         given | {"progress": plain(dump_progress(before))},
     )
     connection.commit()

@@ -10,8 +10,8 @@ The way of the data:
                                                    |
                               history + metric deltas -> reporting.* views -> command line, psql
 
-`engine.core` knows no clock and no database; SQL lives in `engine.db`; `tick`, `worker`, `inbox`, `enrolment` and
-`poller` are the ones that open transactions.
+`engine.core` knows no clock and no database. SQL lives in `engine.db`, which never commits: transactions are opened
+by the parts above it, `tick`, `worker`, `inbox`, `enrolment`, `poller` and the `manager` in front of them.
 """
 
 from __future__ import annotations

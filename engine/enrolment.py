@@ -92,6 +92,11 @@ class Enrolment:
     async def _enrol(self, campaign_id: UUID | str, audience: Audience, path: Path | None) -> EnrolmentReport:
         campaign, compiled, now = await self._find(campaign_id)
         intake = _Intake(campaign, compiled, audience)
+        if missing := intake.admission.missing_columns:
+            raise RefusedError(
+                f"the recipients have no column {' and no column '.join(missing)}, which {compiled.name} needs",
+                hint="Add the column, or give a fact that is the same for everybody in the campaign's context.",
+            )
         with open_rejects(audience.columns, audience.delimiter, path) as rejects:
             async with self._database.session() as connection:
                 repository = RecipientRepository(connection)

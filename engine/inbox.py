@@ -57,7 +57,7 @@ class Inbox:
         """Keep a recipient's answer to a campaign. Raises UnknownError for an unknown campaign."""
         inbound = _storable(inbound)
         async with self._database.transaction() as connection:
-            await CampaignRepository(connection).find_campaign(campaign_id)
+            await CampaignRepository(connection).find_state(campaign_id)
             received_at = await self._received_at(connection, inbound)
             repository = InboxRepository(connection, bucket_of_key(inbound.recipient_key))
             known = await repository.find_conversations([conversation_id(campaign_id, inbound.recipient_key)])
@@ -76,7 +76,7 @@ class Inbox:
         async with self._database.transaction() as connection:
             campaigns = CampaignRepository(connection)
             if campaign_id is not None:
-                await campaigns.find_campaign(campaign_id)
+                await campaigns.find_state(campaign_id)
                 candidates = [campaign_id]
             else:
                 candidates = await campaigns.find_live_ids()
@@ -134,11 +134,12 @@ def _row(inbound: Inbound, known: Known | None, campaign_id: UUID | None, receiv
 
 
 def _id_of(inbound: Inbound, known: Known | None) -> UUID:
-    """The same for the same message: a response's, or an event's to one conversation. New without a message id."""
+    """The same for the same message of a recipient, for an event to one conversation; new without a message id."""
     if inbound.message_id is None:
         return uuid4()
     conversation = str(known.id) if known and inbound.name else ""
-    parts = (inbound.provider, inbound.message_id, "event" if inbound.name else "response", conversation)
+    kind = "event" if inbound.name else "response"
+    parts = (inbound.provider, inbound.message_id, kind, inbound.recipient_key, conversation)
     return uuid5(NAMESPACE_OID, "\0".join(parts))
 
 

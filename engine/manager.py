@@ -244,7 +244,7 @@ class CampaignManager:
     ) -> dict[str, Any]:
         """Keep an answer and wake its conversation. A `message_id` seen before is ignored, an unknown key kept."""
         async with self._database.transaction() as connection:
-            campaign = await CampaignRepository(connection).find_campaign(campaign_id)
+            campaign = await CampaignRepository(connection).find_state(campaign_id)
         inbound = Inbound(recipient_key, body=body, message_id=message_id, received_at=received_at)
         return _receipt(await self._inbox.record_response(campaign.id, inbound))
 
@@ -261,7 +261,7 @@ class CampaignManager:
         known = None
         if campaign_id is not None:
             async with self._database.transaction() as connection:
-                known = (await CampaignRepository(connection).find_campaign(campaign_id)).id
+                known = (await CampaignRepository(connection).find_state(campaign_id)).id
         inbound = Inbound(recipient_key, name=name, message_id=message_id, received_at=received_at)
         return _receipt(await self._inbox.record_event(known, inbound))
 

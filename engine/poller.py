@@ -134,9 +134,14 @@ class Poller:
                 raise  # the lease brings it back
             await self._fail(request, campaign_id, error)
             return False
+        rejects = "; ".join(f"line {line}: {reason}" for line, reason in report.problems)
+        told = f"{report.rejected} rejected: {rejects}" if report.rejected else None
+        if not report.enrolled + report.already:
+            await self._fail(request, campaign_id, RefusedError(f"nobody was enrolled; {told or 'no recipients'}"))
+            return False
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
-            await CampaignRepository(connection).mark_request(request.id, "done", now)
+            await CampaignRepository(connection).mark_request(request.id, "done", now, error=told)
         log.info("request taken in", request=str(request.id), campaign=str(campaign_id), enrolled=report.enrolled,
                  rejected=report.rejected)  # fmt: skip
         return True
@@ -162,7 +167,7 @@ class Poller:
             repository = CampaignRepository(connection)
             await repository.mark_request(request.id, "failed", now, error=str(error))
             await repository.mark_campaign(campaign_id, "failed", was=LIVE, ended_at=now)
-        log.warning("request failed", request=str(request.id), campaign=str(campaign_id), error=str(error))
+        log.warning("request failed, see its error", request=str(request.id), campaign=str(campaign_id))
 
     # ---- ends --------------------------------------------------------------------------------------------------
 

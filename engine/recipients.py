@@ -67,6 +67,7 @@ class Admission:
             (compile_guard(parse_expression(each.when), _fact), PRIORITIES.index(each.is_)) for each in spec.priority
         ]
         self.warnings = _warnings(columns, spec.facts)
+        self.missing_columns = [name for name in (*self._required, self._address) if name and name not in place]
 
     def admit(self, cells: Sequence[str]) -> Recipient:
         """The recipient in a row's cells. Raises ValueError with what is wrong with it."""

@@ -21,7 +21,7 @@ class SettingsError(CampaignError):
 class Settings(BaseSettings):
     """What an operator can turn."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: str = Field("", description="PostgreSQL to use; empty means the embedded server.")
     max_batch_size: int = Field(
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings of the environment. Raises SettingsError with each wrong variable, its value and what is expected."""
+    """The settings of the environment. Raises SettingsError with each wrong variable and what was expected."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:

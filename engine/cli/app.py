@@ -24,8 +24,19 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("campaign-engine"))
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")]
+
+
 @app.callback()
-def root(as_json: Json = False) -> None:  # the commands look here for it
+def root(as_json: Json = False, version: Version = False) -> None:  # the commands look here for --json
     """Every command takes --json, before or after its name."""
 
 

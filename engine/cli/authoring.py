@@ -142,6 +142,9 @@ def _scenarios(paths: list[Path]) -> Iterator[Path]:
     for file in found:
         if not file.is_file():
             raise RefusedError(f"there are no scenarios {file}", hint="Write some there, beside the campaign type.")
+    if not found:
+        names = " and ".join(str(path) for path in paths)
+        raise RefusedError(f"there are no scenarios in {names}", hint=f"Write some in files named NAME{_TEST}.")
     return iter(found)
 
 

@@ -111,7 +111,7 @@ async def _make(application: Application, wanted: NewCampaign, file: Path | None
 async def _enrol(
     application: Application, id: str, enrol: Callable[[Enrolment], Awaitable[EnrolmentReport]]
 ) -> dict[str, Any]:
-    from engine.core.errors import CampaignError
+    from engine.core.errors import CampaignError, RefusedError
     from engine.enrolment import Enrolment
 
     try:
@@ -119,17 +119,15 @@ async def _enrol(
             enrolment = Enrolment(application.database, application.clock, application.registry, heard)
             report = await enrol(enrolment)
     except CampaignError as error:
-        hint = (
-            f"Campaign {id} is there; go on with: campaign enrol {id} --recipients FILE\n"
-            f"If it is a draft, start it then with: campaign resume {id}"
-        )
-        raise CampaignError(error.message, hint=f"{error.hint}\n{hint}".lstrip()) from error
+        raise CampaignError(error.message, hint=f"{error.hint}\n{_how_to_go_on(id)}".lstrip()) from error
     for warning in report.warnings:
         tell(f"warning: {warning}")
     for line, reason in report.problems:
         tell(f"line {line}: {reason}")
     if more := report.rejected - len(report.problems):
         tell(f"and {more} more")
+    if not report.enrolled + report.already:
+        raise RefusedError(f"nobody was enrolled, {report.rejected} rows were rejected", hint=_how_to_go_on(id))
     return {
         "id": id,
         "enrolled": report.enrolled,
@@ -138,6 +136,13 @@ async def _enrol(
         "rejects_file": report.rejects_file,
         "warnings": report.warnings,
     }
+
+
+def _how_to_go_on(id: str) -> str:
+    return (
+        f"Campaign {id} is there; go on with: campaign enrol {id} --recipients FILE\n"
+        f"If it is a draft, start it then with: campaign resume {id}"
+    )
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -160,7 +160,7 @@ class CampaignRepository:
         known = as_uuid(campaign_id)
         found = await self.find_campaigns([known]) if known else []
         if not found:
-            raise UnknownError(f"unknown campaign {campaign_id}", hint="See the campaigns with: campaign list")
+            raise _unknown(campaign_id)
         return found[0]
 
     async def find_campaigns(self, ids: Sequence[UUID] | None = None) -> list[CampaignRow]:
@@ -174,6 +174,14 @@ class CampaignRepository:
         """Where the campaigns of `ids` stand."""
         statement = _select(campaigns, CampaignState).where(campaigns.c.id.in_(ids))
         return [CampaignState(*row) for row in await self.connection.execute(statement)]
+
+    async def find_state(self, campaign_id: UUID | str) -> CampaignState:
+        """Where a campaign stands. Raises UnknownError, also for what cannot be an id."""
+        known = as_uuid(campaign_id)
+        found = await self.find_states([known]) if known else []
+        if not found:
+            raise _unknown(campaign_id)
+        return found[0]
 
     async def find_live_ids(self) -> list[UUID]:
         """The campaigns that have not ended."""
@@ -241,6 +249,10 @@ def as_uuid(text_id: UUID | str) -> UUID | None:
         return text_id if isinstance(text_id, UUID) else UUID(text_id)
     except ValueError:
         return None
+
+
+def _unknown(campaign_id: UUID | str) -> UnknownError:
+    return UnknownError(f"unknown campaign {campaign_id}", hint="See the campaigns with: campaign list")
 
 
 def _select(table: Table, row: type[NamedTuple]) -> Any:

@@ -111,29 +111,46 @@ def translate(error: BaseException, url: URL | None = None) -> RepositoryError:
     """What a driver's error means: which SQLSTATE, whether to retry, what to do. Holds no SQL and no row values."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     sqlstate = getattr(cause, "sqlstate", None) or ""
-    where = f"{url.host or url.query.get('host', 'local socket')}/{url.database}" if url is not None else "the database"
     if not sqlstate and isinstance(cause, psycopg.OperationalError | OSError | InterfaceError):
-        return RepositoryError(
-            f"cannot reach the database at {where}",
-            hint="Check that PostgreSQL runs and that DATABASE_URL is right; nothing was lost, so try again.",
-            sqlstate="08000",
-            retryable=True,
-        )
+        return _unreachable(cause, url)
     diagnosis = getattr(getattr(cause, "diag", None), "message_primary", None) or ""
     detail = f": {diagnosis}" if sqlstate.startswith(_PLAIN) else ""
+    told = _TOLD.get(sqlstate, f"the database refused (SQLSTATE {sqlstate or 'unknown'}){detail}")
     return RepositoryError(
-        f"the database refused (SQLSTATE {sqlstate or 'unknown'}){detail}",
+        told,
         hint=_HINTS.get(sqlstate, _HINTS.get(sqlstate[:2], "")),
         sqlstate=sqlstate,
         retryable=sqlstate in _RETRYABLE or sqlstate.startswith("08"),
     )
 
 
+def _unreachable(cause: BaseException, url: URL | None) -> RepositoryError:
+    """Why there is no connection. libpq gives no SQLSTATE then, only words."""
+    words, where = str(cause), "the database"
+    if url is not None:
+        port = f":{url.port}" if url.host and url.port else ""
+        where = f"{url.host or url.query.get('host', 'local socket')}{port}/{url.database}"
+    if "does not exist" in words and "database" in words:
+        return RepositoryError(f"there is no database {where}", hint=_HINTS["3D"], sqlstate="3D000")
+    if "authentication failed" in words or "no password supplied" in words or ("role" in words and "exist" in words):
+        return RepositoryError(f"{where} does not let this user in", hint=_HINTS["28"], sqlstate="28000")
+    return RepositoryError(
+        f"cannot reach the database at {where}",
+        hint="Check that PostgreSQL runs and that DATABASE_URL is right; nothing was lost, so try again.",
+        sqlstate="08000",
+        retryable=True,
+    )
+
+
+_TOLD = {
+    "42P01": "the database has no schema of this program, or an older one",
+    "3F000": "the database has no schema of this program",
+}
 _HINTS = {
     "28": "Check the user and password in DATABASE_URL.",
     "3D": "Create the database first, or correct its name in DATABASE_URL.",
     "3F000": "Run: campaign db upgrade",
-    "42P01": "The schema is missing or older than this program. Run: campaign db upgrade",
+    "42P01": "Run: campaign db upgrade",
     "42703": "The schema is older than this program. Run: campaign db upgrade",
     "42501": "The database user lacks a right; use one that is a member of campaign_engine_app.",
     "53100": "The database's disk is full. Free space; the work is kept and goes on.",

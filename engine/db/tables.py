@@ -213,7 +213,7 @@ responses = Table(
     _at("received_at", nullable=False),
     _at("processed_at"),
     PrimaryKeyConstraint("bucket", "id"),
-    Index("responses_message", "bucket", "provider", "provider_message_id", unique=True),
+    Index("responses_message", "bucket", "recipient_key", "provider", "provider_message_id", unique=True),
     Index("responses_waiting", "bucket", "conversation_id", postgresql_where=text("status = 'waiting'")),
 )
 

@@ -155,7 +155,8 @@ CREATE TABLE campaign_engine.responses (
     processed_at timestamptz,
     PRIMARY KEY (bucket, id)
 );
-CREATE UNIQUE INDEX responses_message ON campaign_engine.responses (bucket, provider, provider_message_id);
+CREATE UNIQUE INDEX responses_message
+    ON campaign_engine.responses (bucket, recipient_key, provider, provider_message_id);
 CREATE INDEX responses_waiting ON campaign_engine.responses (bucket, conversation_id) WHERE status = 'waiting';
 
 CREATE TABLE campaign_engine.events (

@@ -52,10 +52,17 @@ def test_every_bad_row_is_told_with_its_line_and_kept_while_the_good_ones_go_in(
 
 def test_of_many_bad_rows_the_first_twenty_are_printed_and_all_are_kept(campaign: Program, tmp_path: Path) -> None:
     path = a_file(tmp_path, "\n".join([HEADER, *(f"k{number},nowhere,,Kim,Loom" for number in range(30))]))
-    done = campaign.run(*creating(path, "--rejects", str(tmp_path / "bad.csv")))
-    assert "0 enrolled, 0 there already, 30 rejected" in done.stdout
-    assert done.stderr.splitlines()[-1] == "and 10 more"
+    told = campaign.refuses(*creating(path, "--rejects", str(tmp_path / "bad.csv"))).splitlines()
+    assert "and 10 more" in told
+    assert any("nobody was enrolled, 30 rows were rejected" in line for line in told)
     assert len((tmp_path / "bad.csv").read_text().splitlines()) == 31
+
+
+def test_a_file_without_a_column_that_everybody_needs_is_told_once(campaign: Program, tmp_path: Path) -> None:
+    rows = ["key,phone,timezone,first_name", *(f"k{number},+12025550100,,Kim" for number in range(30))]
+    told = campaign.refuses(*creating(a_file(tmp_path, "\n".join(rows))))
+    assert "no column company_name and no column email, which b2b_nurture needs" in told
+    assert told.count("company_name") == 1
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(campaign: Program, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_json_may_stand_before_the_command_too(campaign: Program) -> None:
         ("CAMPAIGN_CHANNELS", "email=pigeon", "expected NAME=console or NAME=file:PATH"),
         ("DATABASE_URL", "nonsense", "DATABASE_URL is not a database URL"),
         ("DATABASE_URL", "mysql://localhost/x", "expected a PostgreSQL database, got mysql"),
-        ("DATABASE_URL", "postgresql://localhost:1/x", "cannot reach the database at localhost/x"),
+        ("DATABASE_URL", "postgresql://localhost:1/x", "cannot reach the database at localhost:1/x"),
     ],
 )
 def test_a_wrong_setting_is_named(

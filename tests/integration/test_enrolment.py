@@ -312,7 +312,7 @@ async def test_a_file_that_turns_bad_at_its_end_enrols_nobody_and_leaves_no_reje
 
 
 async def test_a_file_with_a_header_only_enrols_nobody(launch: Launch, tmp_path: Path) -> None:
-    report = await launch.enrol_text(await launch.campaign(), tmp_path, "key,email\n")
+    report = await launch.enrol_text(await launch.campaign(), tmp_path, "key,email,first_name\n")
     assert report == EnrolmentReport(0, 0, 0)
 
 

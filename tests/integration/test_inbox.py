@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.errors import CampaignError, RefusedError, UnknownError
 from engine.db.database import Database
-from tests.integration.builders import House, after, conversation_of, people, person, talk
+from tests.integration.builders import House, after, conversation_of, neighbours, people, person, talk
 
 
 @pytest.fixture
@@ -48,6 +48,15 @@ async def test_a_repeated_message_id_is_ignored(house: House) -> None:
     assert await house.everything() == before
     assert (await house.tick()).claimed == 0
     assert (await house.manager.get_campaign_metrics(campaign))["messages_received"] == 1
+
+
+async def test_two_recipients_of_one_bucket_may_have_the_same_message_id(house: House) -> None:
+    both = neighbours(2)
+    campaign = await house.campaign(both)
+    await house.run()
+    receipts = [await house.reply(campaign, "stop", each["key"], message_id="m1") for each in both]
+    assert [each["status"] for each in receipts] == ["recorded", "recorded"]
+    assert (await house.tick()).completed == 2
 
 
 async def test_responses_without_a_message_id_are_each_their_own(house: House) -> None:
