@@ -134,7 +134,7 @@ def test_a_second_demo_says_that_it_waits_and_then_runs(few: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(None, "does not exist"), ("name\nann", "key"), ("key\nann\nbob", "nobody can be enrolled into b2b_nurture")],
+    [(None, "does not exist"), ("name\nann", "key"), ("key\nann\nbob", "no column first_name")],
 )
 def test_a_file_it_cannot_use_is_one_clear_message(
     offline: Program, tmp_path: Path, content: str | None, expected: str
