@@ -113,7 +113,7 @@ recipients = Table(
     _at("unsubscribed_at"),
     _at("created_at", nullable=False),
     PrimaryKeyConstraint("bucket", "id"),
-    Index("recipients_key", "bucket", "key", unique=True),
+    Index("recipients_key", "bucket", "key"),  # unique as the id is, which follows from the key
 )
 
 conversations = Table(

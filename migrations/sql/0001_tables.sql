@@ -58,7 +58,7 @@ CREATE TABLE campaign_engine.recipients (
     created_at timestamptz NOT NULL,
     PRIMARY KEY (bucket, id)
 );
-CREATE UNIQUE INDEX recipients_key ON campaign_engine.recipients (bucket, key);
+CREATE INDEX recipients_key ON campaign_engine.recipients (bucket, key);
 
 -- Every progression updates a conversation, so dead rows come fast: vacuum after 1 %, not after the usual 20 %.
 CREATE TABLE campaign_engine.conversations (
