@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from engine.core.durations import zone_of
 from engine.core.expressions import Accessor, compile_guard, parse_expression
+from engine.core.fact_types import FactType
 from engine.core.facts import fact_to_json, parse_fact
 from engine.core.problems import expected_one_of
-from engine.core.spec import CampaignTypeSpec, FactType
+from engine.core.spec import CampaignTypeSpec
 
 COLUMNS = ("key", "email", "phone", "timezone", "locale")
 PRIORITIES = ("high", "normal", "low")

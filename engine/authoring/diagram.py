@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.core.spec import STAY, CampaignTypeSpec, EdgeSpec, StageSpec
+from engine.core.spec import CampaignTypeSpec, EdgeSpec, StageSpec
+from engine.core.vocabulary import STAY
 
 _ANYWHERE = "any_stage__"
 _RESERVED = {"class", "classdef", "default", "direction", "end", "fork", "join", "note", "state", "style"}

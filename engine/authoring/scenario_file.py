@@ -19,7 +19,7 @@ from engine.core.durations import instant_of, zone_of
 from engine.core.errors import SpecError
 from engine.core.facts import parse_fact
 from engine.core.problems import Problem, expected_one_of, shown
-from engine.core.spec import Name, Span, Spec, Text
+from engine.core.vocabulary import Name, Span, Spec, Text
 from engine.core.yaml_source import Document, Loc, read_yaml
 
 _YEARS = range(1970, 2200)

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from engine.core.durations import Duration
+from engine.core.fact_types import FactType
 from engine.core.model import Conversation, Values, Verdict
-from engine.core.spec import CampaignTypeSpec, FactType, Outcome
+from engine.core.spec import CampaignTypeSpec, Outcome
 
 NEW = "(new)"
 SHARE = "(share)"  # in a trace: where the conversation falls between 0 and 1

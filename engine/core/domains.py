@@ -17,7 +17,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from engine.core.expressions import Comparison, Constant, readings
-from engine.core.spec import OTHER, FactType, MatcherSpec, ResponseSpec, parse_range
+from engine.core.fact_types import FactType, parse_range
+from engine.core.matchers import MatcherSpec, ResponseSpec
+from engine.core.vocabulary import OTHER
 
 Kind = Literal["text", "choice", "bool", "int", "number", "date", "datetime"]
 Cut = tuple[int, Any, int]  # (0, value, 0) lies just before the value, (0, value, 1) just after it

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.core.durations import instant_of
-from engine.core.spec import FactType
+from engine.core.fact_types import FactType
 
 _INT = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")

@@ -32,6 +32,8 @@ from typing import Any
 
 from transitions import Event, Machine, Transition
 
+from engine.core.actions import Action as ActionSpec
+from engine.core.actions import AssignSpec, SendSpec
 from engine.core.compiled import (
     NEW,
     SHARE,
@@ -52,17 +54,8 @@ from engine.core.expressions import compile_guard, parse_expression
 from engine.core.facts import parse_fact
 from engine.core.model import Verdict
 from engine.core.responses import compile_responses
-from engine.core.spec import (
-    STAY,
-    AssignSpec,
-    CampaignTypeSpec,
-    EdgeSpec,
-    ExitSpec,
-    SendSpec,
-    SplitSpec,
-    StageSpec,
-)
-from engine.core.spec import Action as ActionSpec
+from engine.core.spec import CampaignTypeSpec, EdgeSpec, ExitSpec, SplitSpec, StageSpec
+from engine.core.vocabulary import STAY
 
 Condition = Callable[[Row], bool]
 _DRAWS = 2**64  # how many draws there are for a share: eight bytes of a hash

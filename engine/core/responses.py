@@ -21,8 +21,10 @@ from typing import Any, Protocol
 
 import re2
 
+from engine.core.fact_types import parse_range
+from engine.core.matchers import MATCHERS, MatcherSpec, ResponseSpec
 from engine.core.numerals import CharacterTable, numbers_in
-from engine.core.spec import MATCHERS, OTHER, MatcherSpec, ResponseSpec, parse_range
+from engine.core.vocabulary import OTHER
 
 Value = str | Decimal
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.core import spec
 from engine.core.spec import CampaignTypeSpec
+from engine.core.vocabulary import Spec
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
@@ -156,5 +156,13 @@ def _described(schema: dict[str, Any], description: str) -> dict[str, Any]:
 
 def _description(model: str, key: str) -> str:
     """What `key` means, in the model itself or in the one it extends."""
-    names = (base.__name__ for base in getattr(spec, model).__mro__)
+    names = (base.__name__ for base in _models(Spec)[model].__mro__)
     return next(DESCRIPTIONS[name][key] for name in names if key in DESCRIPTIONS.get(name, {}))
+
+
+def _models(base: type[Spec]) -> dict[str, type[Spec]]:
+    """Every model of the vocabulary, by name."""
+    found: dict[str, type[Spec]] = {}
+    for model in base.__subclasses__():
+        found |= {model.__name__: model} | _models(model)
+    return found

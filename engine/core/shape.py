@@ -20,8 +20,10 @@ from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
 from engine.core.durations import Duration
+from engine.core.fact_types import FactType
 from engine.core.problems import Problem, expected_one_of, shown
-from engine.core.spec import NAME_PATTERN, CampaignTypeSpec, FactType
+from engine.core.spec import CampaignTypeSpec
+from engine.core.vocabulary import NAME_PATTERN
 from engine.core.yaml_source import Document, Loc
 
 _LONGEST_MESSAGE = 300

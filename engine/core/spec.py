@@ -4,233 +4,23 @@ These models check shape only: keys, types, durations, fact types. Names that le
 and conversations that never end are the work of `engine.core.checks`, which sees the whole. Every model is frozen
 and refuses unknown keys. `JSON Schema` for editors is written from these very models.
 
-Still to come, each with an obvious place: `send_window` and `limits` (CampaignTypeSpec, StageSpec), timers `at:`
-(TimerSpec), `emit` (an Action), `any_of` and the date, time, phone and email matchers (MATCHERS).
+`fact_types`, `matchers` and `actions` hold the parts; `vocabulary` what they all share.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    Tag,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from engine.core.durations import Duration, parse_duration
+from engine.core.actions import Action
+from engine.core.fact_types import FactTypeText
+from engine.core.matchers import ResponseSpec
+from engine.core.vocabulary import STAY, Name, Priority, Span, Spec, Text
 
 Outcome = Literal["won", "lost", "stopped"]
-Priority = Literal["high", "normal", "low"]
-Matcher = Literal[
-    "any_word", "all_words", "phrase", "only_phrase", "beginning", "pattern", "text", "only_text", "number"
-]
-OTHER = "other"
-STAY = "stay"
-NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-def _duration(value: object) -> Duration:
-    if isinstance(value, Duration):
-        return value
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise PydanticCustomError("duration", "{reason}", {"reason": str(error)}) from error
-
-
-Span = Annotated[
-    Duration,
-    PlainValidator(_duration),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": r"^\s*[0-9]{1,9}\s*(s|m|h|d|w)\s*$", "examples": ["48h", "3d"]}),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class FactType:
-    """What a fact may hold: `kind`, the bounds of a number, the choices of `one of`, whether it may be missing."""
-
-    text: str
-    kind: Literal["text", "int", "number", "bool", "date", "datetime", "choice"]
-    optional: bool = False
-    low: Decimal | None = None
-    high: Decimal | None = None
-    choices: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return self.text
-
-
-_NUMBER = r"[+-]?[0-9]+(?:\.[0-9]+)?"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*")
-_FACT_TYPE = re.compile(rf"(text|bool|date|datetime|int|number)(?:\s+({_NUMBER}\s*\.\.\s*{_NUMBER}))?(\?)?")
-_CHOICE = re.compile(r"one of\s*\[([^\[\]]*)\](\?)?")
-_FACT_TYPES = (
-    "expected text, int, int 1..9, number, number 0..1, bool, date, datetime or one of [a, b], with ? if optional"
-)
-
-
-def parse_range(text: object) -> tuple[Decimal, Decimal]:
-    """The two bounds of `a..b`, both inside. Raises ValueError.
-
-    >>> parse_range("1..5")
-    (Decimal('1'), Decimal('5'))
-    """
-    found = _RANGE.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        raise ValueError(f"{text!r} is not a range; expected two numbers, as in 1..5")
-    low, high = Decimal(found[1]), Decimal(found[2])
-    if low > high:
-        raise ValueError(f"{text!r} is an empty range; expected the smaller number first")
-    return low, high
-
-
-def parse_fact_type(text: object) -> FactType:
-    """The fact type that `text` names. Raises ValueError with what was expected.
-
-    >>> parse_fact_type("one of [free, team]?").choices
-    ('free', 'team')
-    >>> parse_fact_type("int 1..9").high
-    Decimal('9')
-    """
-    if not isinstance(text, str):
-        raise ValueError(f"{text!r} is not a fact type; {_FACT_TYPES}")
-    if choice := _CHOICE.fullmatch(text.strip()):
-        choices = tuple(part.strip().strip("'\"") for part in choice[1].split(","))
-        if "" in choices or len(set(choices)) < len(choices):
-            raise ValueError(f"{text!r} has an empty or doubled choice; expected one of [a, b]")
-        return FactType(text, "choice", bool(choice[2]), choices=choices)
-    found = _FACT_TYPE.fullmatch(text.strip())
-    if found is None or (found[2] and found[1] not in ("int", "number")):
-        raise ValueError(f"{text!r} is not a fact type; {_FACT_TYPES}")
-    low, high = parse_range(found[2]) if found[2] else (None, None)
-    return FactType(text, found[1], bool(found[3]), low, high)  # type: ignore[arg-type]
-
-
-def _fact_type(value: object) -> FactType:
-    if isinstance(value, FactType):
-        return value
-    try:
-        return parse_fact_type(value)
-    except ValueError as error:
-        raise PydanticCustomError("fact_type", "{reason}", {"reason": str(error)}) from error
-
-
-class Spec(BaseModel):
-    """The manners of every model here."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
-
-
-class MatcherSpec(Spec):
-    """One way to understand a text: exactly one of the keys below.
-
-    `any_word` and `all_words` take a list of words; `phrase`, `only_phrase`, `beginning`, `pattern` and
-    `only_text` a string; `text` is true; `number` is true or a range.
-    """
-
-    any_word: list[Text] | None = Field(None, min_length=1)
-    all_words: list[Text] | None = Field(None, min_length=1)
-    phrase: Text | None = None
-    only_phrase: Text | None = None
-    beginning: Text | None = None
-    pattern: Text | None = None
-    text: Literal[True] | None = None
-    only_text: Text | None = None
-    number: Literal[True] | Annotated[str, Field(examples=["1..5"])] | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> MatcherSpec:
-        if len(self.model_fields_set) != 1:
-            raise PydanticCustomError(
-                "matcher", "expected exactly one of {names}", {"names": ", ".join(type(self).model_fields)}
-            )
-        if isinstance(self.number, str):
-            try:
-                parse_range(self.number)
-            except ValueError as error:
-                raise PydanticCustomError("range", "{reason}", {"reason": str(error)}) from error
-        return self
-
-    @property
-    def as_dict(self) -> dict[str, Any]:
-        """The matcher as `match_response` takes it, for example `{"number": "1..5"}`."""
-        return self.model_dump(exclude_unset=True)
-
-
-MATCHERS = tuple(MatcherSpec.model_fields)
-
-
-def _response_kind(value: object) -> str:
-    if isinstance(value, MatcherSpec):
-        return "matcher"
-    if isinstance(value, Mapping) and any(isinstance(each, Mapping | MatcherSpec) for each in value.values()):
-        return "labels"
-    return "matcher"
-
-
-ResponseSpec = Annotated[
-    Annotated[MatcherSpec, Tag("matcher")] | Annotated[dict[Name, MatcherSpec], Tag("labels")],
-    Discriminator(_response_kind),
-]
-
-
-class SendSpec(Spec):
-    """Send `send`, now or `after` a while, when its guard holds at the time the action runs."""
-
-    send: Text
-    after: Span | None = None
-    when: Text | None = None
-
-
-class AssigneeSpec(Spec):
-    to: Text
-    priority: Priority = "normal"
-
-
-class AssignSpec(Spec):
-    """Hand the conversation to a person or queue."""
-
-    assign: AssigneeSpec
-
-
-class SetSpec(Spec):
-    """Set facts, each to a constant or, given the name of a response, to its captured value."""
-
-    set: dict[Name, bool | int | float | str] = Field(min_length=1)
-
-
-def _action_kind(value: object) -> str | None:
-    for kind in ("send", "assign", "set"):
-        if (isinstance(value, Mapping) and kind in value) or (isinstance(value, BaseModel) and hasattr(value, kind)):
-            return kind
-    return None
-
-
-Action = Annotated[
-    Annotated[SendSpec, Tag("send")] | Annotated[AssignSpec, Tag("assign")] | Annotated[SetSpec, Tag("set")],
-    Discriminator(
-        _action_kind,
-        custom_error_type="action",
-        custom_error_message="expected an action: one of send, assign, set",
-    ),
-]
 
 
 class EdgeSpec(Spec):
@@ -358,14 +148,6 @@ class PrioritySpec(Spec):
 
     when: Text
     is_: Priority = Field(alias="is")
-
-
-FactTypeText = Annotated[
-    FactType,
-    PlainValidator(_fact_type),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "examples": ["text", "int 1..100", "one of [free, team]?"]}),
-]
 
 
 class CampaignTypeSpec(Spec):

@@ -17,8 +17,8 @@ import orjson
 
 from engine.core.compiled import CompiledType
 from engine.core.facts import fact_from_json, fact_to_json
+from engine.core.matchers import MatcherSpec
 from engine.core.model import Conversation, Due, Held, Rank
-from engine.core.spec import MatcherSpec
 
 Json = dict[str, Any]
 Conversion = Callable[[Any], Any]

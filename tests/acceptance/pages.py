@@ -31,7 +31,8 @@ from engine.authoring.files import check_file
 from engine.authoring.scenarios import run_scenarios
 from engine.cli.app import app
 from engine.core.loader import parse_campaign_type
-from engine.core.spec import CampaignTypeSpec, ExitSpec, Spec, StageSpec
+from engine.core.spec import CampaignTypeSpec, ExitSpec, StageSpec
+from engine.core.vocabulary import Spec
 from engine.core.yaml_source import read_yaml
 
 ROOT = Path(__file__).parents[2]

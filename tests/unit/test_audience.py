@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from engine.audience import AudienceRow, audience_of, open_csv
 from engine.core.errors import RefusedError
+from engine.core.fact_types import parse_fact_type
 from engine.core.facts import fact_from_json, fact_to_json, parse_fact
-from engine.core.spec import CampaignTypeSpec, parse_fact_type
+from engine.core.spec import CampaignTypeSpec
 from engine.recipients import _PLAIN_EMAIL, _PLAIN_LENGTH, Admission, Recipient
 from engine.rejects import open_rejects
 

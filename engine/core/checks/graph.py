@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from engine.core.checks.outline import Loc, Outline
 from engine.core.checks.ways import circle, graph, landings, loops, reached, ways_on
 from engine.core.problems import Problem
-from engine.core.spec import STAY
+from engine.core.vocabulary import STAY
 
 WAITING = ("min_stay", "follow_ups", "on_response", "on_event", "timers", "escalate")
 

@@ -8,10 +8,12 @@ from engine.core.checks.names import BUILT_INS, COUNTERS
 from engine.core.checks.outline import Guard, Loc, Outline, Place
 from engine.core.domains import Domain, counter, domain_of_fact, domain_of_response
 from engine.core.expressions import Comparison, Expression, ExpressionError, parse_expression
+from engine.core.fact_types import FactType
 from engine.core.facts import parse_fact
+from engine.core.matchers import MatcherSpec, ResponseSpec
 from engine.core.problems import Problem, expected_one_of
 from engine.core.regions import Region, TooComplex, region_of
-from engine.core.spec import CampaignTypeSpec, FactType, MatcherSpec, ResponseSpec
+from engine.core.spec import CampaignTypeSpec
 
 
 class Guards:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator
 
 from engine.core.checks.outline import Loc, Outline
 from engine.core.expressions import KEYWORDS
+from engine.core.matchers import MatcherSpec
 from engine.core.problems import Problem, expected_one_of
-from engine.core.spec import OTHER, STAY, MatcherSpec
 from engine.core.templates import NAMESPACES
+from engine.core.vocabulary import OTHER, STAY
 
 COUNTERS = ("responses", "follow_ups_sent", "responses_total", "visits")
 BUILT_INS = frozenset({*COUNTERS, "event"})

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from engine.core.actions import SendSpec, SetSpec
 from engine.core.problems import Problem
-from engine.core.spec import CampaignTypeSpec, EdgeSpec, FollowUpSpec, SendSpec, SetSpec
+from engine.core.spec import CampaignTypeSpec, EdgeSpec, FollowUpSpec
 
 if TYPE_CHECKING:
     from engine.core.yaml_source import Document

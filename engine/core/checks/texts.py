@@ -7,9 +7,9 @@ from functools import lru_cache
 
 from engine.core.checks.names import UNSUBSCRIBE_URL
 from engine.core.checks.outline import Loc, Outline
+from engine.core.matchers import MatcherSpec
 from engine.core.problems import Problem, expected_one_of
 from engine.core.responses import PatternError, compile_matcher
-from engine.core.spec import MatcherSpec
 from engine.core.templates import Template, TemplateError, compile_template
 
 RECIPIENT = ("key", "email", "phone", "timezone", "locale")

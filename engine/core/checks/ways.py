@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from engine.core.checks.outline import Edge, Outline
-from engine.core.spec import STAY, CampaignTypeSpec
+from engine.core.spec import CampaignTypeSpec
+from engine.core.vocabulary import STAY
 
 Ways = Mapping[str, Iterable[str]]
 

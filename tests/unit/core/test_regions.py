@@ -15,6 +15,8 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from engine.core.expressions import compile_guard, parse_expression
+from engine.core.fact_types import parse_fact_type
+from engine.core.matchers import MatcherSpec
 from engine.core.regions import (
     Domain,
     Region,
@@ -24,7 +26,6 @@ from engine.core.regions import (
     domain_of_response,
     region_of,
 )
-from engine.core.spec import MatcherSpec, parse_fact_type
 
 DOMAINS = {
     "plan": domain_of_fact(parse_fact_type("one of [free, team, enterprise]")),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.core.matchers import MATCHERS, MatcherSpec
 from engine.core.responses import PatternError, compile_matcher, compile_responses, match_response
-from engine.core.spec import MATCHERS, MatcherSpec
 
 MATCHER_EXAMPLES: list[dict[str, Any]] = [
     {"any_word": ["yes", "ok"]},
