@@ -67,6 +67,7 @@ class Batch:
         self.steps: Rows = []
         self.messages: Rows = []
         self.assignments: Rows = []
+        self.emitted: Rows = []
         self.cancels: Rows = []
         self.readings: Rows = []
         self.events_taken: list[str] = []
@@ -225,6 +226,17 @@ class Batch:
                         "priority": effect.priority,
                     }
                 )
+            elif effect.kind == "emit":
+                self.emitted.append(
+                    {
+                        "ids": group.ids,
+                        "seq": effect.seq,
+                        "ordinal": effect.ordinal,
+                        "campaign_id": campaign.id,
+                        "stage": effect.stage,
+                        "name": effect.name,
+                    }
+                )
             elif effect.kind == "cancel":
                 scopes |= _SCOPES[effect.scope]
             elif effect.kind == "unsubscribe":
@@ -233,7 +245,7 @@ class Batch:
             self.cancels.append({"ids": group.ids, "was": row.seq, "scopes": sorted(scopes)})
 
     def _collect_send(self, group: Group, campaign: Campaign, effect: Effect) -> None:
-        channel = campaign.compiled.spec.channel
+        channel = effect.channel or campaign.compiled.spec.channel
         self.messages.append(
             {
                 "number": group.number,
@@ -246,6 +258,8 @@ class Batch:
                 "stage": effect.stage,
                 "channel": channel,
                 "message": effect.name,
+                "ignores_window": effect.ignores_window,
+                "ignores_limits": effect.ignores_limits,
             }
         )
         for metric in ("queued", "cancelled") if effect.cancelled else ("queued",):

@@ -111,6 +111,8 @@ class Evaluation:
             await repository.mark_events_processed(batch.events_taken)
         if batch.assignments:
             await repository.insert_assignments(batch.assignments)
+        if batch.emitted:
+            await repository.insert_emitted(batch.emitted)
         if batch.failures:
             await repository.mark_failed([self._failure(batch, row, error) for row, error in batch.failures])
         if batch.rows or batch.failures:

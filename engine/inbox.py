@@ -152,9 +152,13 @@ def _storable(inbound: Inbound) -> Inbound:
             "this is too long to be recorded",
             hint=f"Expected at most {LONGEST_BODY} characters of text and {LONGEST_NAME} bytes of a name, key or id.",
         )
+    if texts["provider"] == OURSELVES:
+        hint = "Name the system that the message came through."
+        raise RefusedError(f"the provider {OURSELVES!r} stands for what campaigns emit themselves", hint=hint)
     return replace(inbound, **texts)
 
 
+OURSELVES = "campaign"  # the provider under which the tick keeps emitted events
 _TEXTS = ("recipient_key", "body", "name", "message_id", "provider")
 
 

@@ -20,6 +20,7 @@ from engine.core.problems import expected_one_of
 from engine.core.spec import CampaignTypeSpec
 from engine.db.campaigns import CampaignRepository, TypeRow
 from engine.db.database import find_time
+from engine.plugins import use_installed_plugins
 
 
 async def register(connection: AsyncConnection, loaded: LoadedType) -> tuple[str, int, bool]:
@@ -63,6 +64,7 @@ class TypeRegistry:
         row = await CampaignRepository(connection).find_type(name, version)
         if row is None:
             raise await _unknown(connection, name, version)
+        use_installed_plugins()
         compiled = self._compiled[name, version] = _compile(row, self.delay_factor)
         return compiled
 
@@ -80,7 +82,7 @@ def _compile(row: TypeRow, delay_factor: float) -> CompiledType:
     except ValueError as error:  # pydantic's own is one
         raise DecisionError(
             f"{row.name} version {row.version} was registered in a form that this program cannot read",
-            hint="Use the program's version that registered it, or a newer one.",
+            hint="Use the program's version that registered it, or a newer one, with the plug-ins that it uses.",
         ) from error
 
 

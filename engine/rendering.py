@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.channels.protocol import OutgoingMessage
+from engine.core.calendar import zone_of
 from engine.core.compiled import CompiledType
 from engine.core.errors import ChannelError, DecisionError, UnknownError
-from engine.core.spec import CampaignTypeSpec
 from engine.core.templates import Template, TemplateError, compile_template
 from engine.db.messages import LeasedMessage
 
@@ -40,17 +40,21 @@ class Renderer:
     def __init__(self, types: Types, unsubscribe_url: str = "") -> None:
         self._types = types
         self._unsubscribe_url = unsubscribe_url
-        self._specs: dict[tuple[str, int], CampaignTypeSpec] = {}
+        self._ready: dict[tuple[str, int], CompiledType] = {}
         self._templates: dict[tuple[str, int, str], _Templates] = {}
 
     async def prepare(self, connection: AsyncConnection, messages: Iterable[LeasedMessage]) -> None:
         """Fetch the campaign types that `messages` need and that are not here yet, as far as they can be had."""
         needed = {(each.campaign_type, each.version) for each in messages if each.version is not None}
-        for name, version in needed - self._specs.keys():
+        for name, version in needed - self._ready.keys():
             try:
-                self._specs[name, version] = (await self._types.get(connection, name, version)).spec
+                self._ready[name, version] = await self._types.get(connection, name, version)
             except (DecisionError, UnknownError):
                 continue  # `render` says so for each message
+
+    def type_of(self, message: LeasedMessage) -> CompiledType | None:
+        """The campaign type that made the message; None when it cannot be had."""
+        return self._ready.get((message.campaign_type, message.version or 0))
 
     def render(self, message: LeasedMessage, at: datetime) -> OutgoingMessage:
         """The message as its channel takes it, leaving at `at`. Raises ChannelError when it cannot be made."""
@@ -86,14 +90,14 @@ class Renderer:
         return found
 
     def _compile(self, name: str, version: int, message: LeasedMessage) -> _Templates:
-        spec = self._specs.get((name, version))
-        if spec is None:
+        compiled = self.type_of(message)
+        if compiled is None:
             raise ChannelError(
                 f"campaign type {name} version {version} cannot be loaded",
                 hint="It may be newer than this worker: update the worker, the message is tried again.",
                 retryable=True,
             )
-        written = spec.messages.get(message.message)
+        written = compiled.spec.messages.get(message.message)
         if written is None or written.text is None:
             raise ChannelError(
                 f"campaign type {name} version {version} has no text for message {message.message}", retryable=False
@@ -114,12 +118,25 @@ class Renderer:
             "locale": message.locale,
         }
         return {
-            **context.get("facts", {}),
+            **self._facts(message, context.get("facts", {})),
             **context.get("captured", {}),
             "recipient": {name: value for name, value in recipient.items() if value is not None},
             "campaign": {"id": str(message.campaign_id), "name": message.campaign_name},
             "unsubscribe_url": self._unsubscribe_url.replace("{conversation}", str(message.key.conversation_id)),
         }
+
+    def _facts(self, message: LeasedMessage, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The facts as messages show them: an instant on the conversation's own clock."""
+        compiled, zone = self.type_of(message), message.timezone
+        kinds = compiled.spec.facts if compiled is not None and zone else {}
+        instants = [name for name, value in facts.items() if value and name in kinds and kinds[name].kind == "datetime"]
+        if not instants or zone is None:
+            return facts
+        return {**facts, **{name: _local(facts[name], zone) for name in instants}}
+
+
+def _local(instant: str, zone: str) -> str:
+    return datetime.fromisoformat(instant).astimezone(zone_of(zone)).isoformat()
 
 
 def _poison(message: LeasedMessage, error: TemplateError) -> ChannelError:

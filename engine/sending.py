@@ -1,14 +1,15 @@
 """Sends leased messages, with no database in reach, and says what is to become of each.
 
 Whatever goes wrong with a message concerns that message only. A passing failure is tried again with growing
-delays, a permanent one ends it at once, and so does one too many. Reasons are short and name no address and
-no text: a `ChannelError` has such a reason, of any other exception only the type is kept.
+delays, inside the send window; a permanent one ends it at once, and so does one too many. Reasons are short and name
+no address and no text: a `ChannelError` has such a reason, of any other exception only the type is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from random import Random
@@ -19,6 +20,7 @@ from engine.backoff import retry_delay
 from engine.channels.registry import Channels
 from engine.core.errors import ChannelError
 from engine.db.messages import LeasedMessage, Mark, MessageStatus, Place, place_of
+from engine.holding import opens_at
 from engine.rendering import Renderer
 from engine.settings import Settings
 
@@ -66,16 +68,18 @@ class Sender:
         return await self._flush(outcomes, now)
 
     async def _send(self, message: LeasedMessage, now: datetime) -> Outcome:
-        if _is_off(message):
+        if message.is_off:
             return _outcome(message, "cancelled")
         if message.campaign_status == "paused":
             return give_back(message)
         try:
+            if (opens := opens_at(message, self._renderer.type_of(message), now)) > now:
+                return give_back(message, opens)
             outgoing = self._renderer.render(message, now)
             async with asyncio.timeout(self._patience):
                 await self._channels[message.channel].send(outgoing)
         except Exception as error:  # noqa: BLE001 - whatever is raised concerns this message only
-            return self._failure(message, error, now)
+            return self.failure(message, error, now)
         return _outcome(message, "sent", attempts=message.attempts + 1, sent_at=now)
 
     async def _flush(self, outcomes: list[Outcome], now: datetime) -> list[Outcome]:
@@ -88,13 +92,14 @@ class Sender:
             except Exception as error:  # noqa: BLE001 - whatever is raised concerns this channel's messages only
                 errors[name] = error
         return [
-            self._failure(message, errors[message.channel], now)
+            self.failure(message, errors[message.channel], now)
             if mark.status == "sent" and message.channel in errors
             else Outcome(message, mark)
             for message, mark in outcomes
         ]
 
-    def _failure(self, message: LeasedMessage, error: Exception, now: datetime) -> Outcome:
+    def failure(self, message: LeasedMessage, error: Exception, now: datetime) -> Outcome:
+        """The outcome of a message that did not leave because of `error`: another try, or the end of it."""
         if isinstance(error, ChannelError):
             reason, retryable = error.message, error.retryable
         else:
@@ -103,23 +108,14 @@ class Sender:
         if not retryable or attempts >= self._max_attempts:
             return _outcome(message, "failed", attempts=attempts, last_error=reason)
         not_before = now + retry_delay(attempts, self._retry_seconds, self._random)
+        with suppress(ChannelError, ValueError):  # if there is no such time, the next try says so
+            not_before = opens_at(message, self._renderer.type_of(message), not_before)
         return _outcome(message, "ready", attempts=attempts, not_before=not_before, last_error=reason)
 
 
-def give_back(message: LeasedMessage) -> Outcome:
-    """The outcome of a message that was not tried: it is ready again, as it was."""
-    return _outcome(message, "ready")
-
-
-def _is_off(message: LeasedMessage) -> bool:
-    """Whether the message must not leave any more: called off, opted out, or whom it was for is gone."""
-    return (
-        message.cancel_requested
-        or message.unsubscribed_at is not None
-        or message.campaign_status == "cancelled"
-        or message.recipient_key is None
-        or message.context is None
-    )
+def give_back(message: LeasedMessage, not_before: datetime | None = None) -> Outcome:
+    """The outcome of a message that was not tried: it is ready again, as it was or to leave at `not_before`."""
+    return _outcome(message, "ready", not_before=not_before)
 
 
 def _outcome(

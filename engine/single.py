@@ -89,6 +89,7 @@ class Single:
             compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
             reading = ReadingRepository(connection)
             shown = await reading.find_conversation(id)
+            zone_source = await reading.find_zone_source(id)
             history = await reading.find_history(id)
             messages = await reading.find_messages(id)
         ways = explain(compiled, conversation, now)
@@ -102,6 +103,7 @@ class Single:
             "due_at": row.due_at,
             "now": now,
             "timezone": row.timezone,
+            "timezone_source": zone_source,
             "attempts": row.attempts,
             "last_error": shown.last_error,
             "waiting": [{"kind": each.kind, "name": each.name, "received_at": each.at} for each in events if each.key],

@@ -12,9 +12,15 @@ keep the doubtful part short, a batch goes out in volleys: look, send for at mos
 again. The look, directly before a volley leaves, is where an opt-out, a cancelled campaign or a cancelled
 message still stops it. A worker that has used half of its lease gives the rest of the batch back.
 
-What waits. Messages of paused campaigns and of channels that are not open are not leased at all.
+What waits. Messages of paused campaigns and of channels that are not open are not leased at all. What its send
+window or the recipient's limits hold back is leased, put off to the time it may leave and given back, all in the
+leasing transaction. Limits count the messages of all campaigns to a recipient, and those share a bucket; so one worker
+at a time leases from a bucket, under the lock of its *gate*, and counts what earlier ones sent or have in flight. So
+no number of workers exceeds a limit, except by sending again what a killed worker may have sent. Windows are looked
+at again before each volley.
 
-Locks are taken in the order of the whole engine: conversations, by id, before the outbox.
+Locks are taken in the order of the whole engine: conversations, by id, before the outbox. A gate comes before all, and
+nobody waits for one: a bucket whose gate another holds is left to the next pass.
 """
 
 from __future__ import annotations
@@ -36,6 +42,7 @@ from engine.core.errors import RepositoryError
 from engine.db.database import Database
 from engine.db.messages import LeasedMessage, MessageRepository
 from engine.db.metrics import Delta, MetricsRepository
+from engine.holding import Parting, find_limited, part
 from engine.rendering import Renderer, Types
 from engine.sending import Outcome, Sender, give_back
 from engine.settings import Settings
@@ -137,8 +144,8 @@ class Worker:
     async def _work(self, bucket: int) -> tuple[int, WorkCounts]:
         """Lease a batch of `bucket` and send it, volley by volley: its size, and what became of it."""
         half_time = monotonic() + self._lease_span.total_seconds() / 2
-        lease = await self._take(bucket)
-        size, total = len(lease.messages), WorkCounts()
+        size, lease, refused = await self._take(bucket)
+        total = await self._record(lease, refused) if refused else WorkCounts()
         while lease.messages:
             outcomes = await self._sender.volley(lease.messages, lease.now)
             rest = lease.messages[len(outcomes) :]
@@ -149,15 +156,38 @@ class Worker:
             lease = await self._look(lease, rest) if rest else lease._replace(messages=[])
         return size, total
 
-    async def _take(self, bucket: int) -> _Lease:
-        """A batch of `bucket`, leased and looked at in one transaction; the look has the newer snapshot."""
+    async def _take(self, bucket: int) -> tuple[int, _Lease, list[Outcome]]:
+        """A batch of `bucket`: how many were leased, those of them to send, and the outcomes of those that never can.
+
+        One transaction under the bucket's gate. Each statement has a newer snapshot than the one before, so what is
+        counted holds all that left before the gate was taken.
+        """
         async with self._database.transaction() as connection:
-            repository, now = MessageRepository(connection), await self._clock.now(connection)
-            until = now + self._lease_span
-            keys = await repository.lease_messages(bucket, now, until, self._channels.names, self._batch_size)
-            messages = await repository.find_leased(bucket, until, keys) if keys else []
+            repository = MessageRepository(connection)
+            free, now = await repository.lock_gate(bucket), await self._clock.now(connection)
+            lease = _Lease(bucket, now + self._lease_span, now, [])
+            if not free:
+                return 0, lease, []
+            keys = await repository.lease_messages(bucket, now, lease.until, self._channels.names, self._batch_size)
+            if not keys:
+                return 0, lease, []
+            messages = await repository.find_leased(bucket, lease.until, keys)
             await self._renderer.prepare(connection, messages)
-        return _Lease(bucket, until, now, messages)
+            parting = await self._part(repository, lease, messages)
+            if parting.held:  # their rows are ours since the lease, so none can have been called off meanwhile
+                marks = [give_back(message, at).mark for message, at in parting.held]
+                await repository.mark_messages(bucket, lease.until, marks)
+                log.debug("messages held back", bucket=bucket, messages=len(marks))
+        refused = [self._sender.failure(message, error, now) for message, error in parting.refused]
+        return len(keys), lease._replace(messages=parting.leaving), refused
+
+    async def _part(self, repository: MessageRepository, lease: _Lease, messages: Sequence[LeasedMessage]) -> Parting:
+        """Which of the leased messages leave now, by their windows and the limits of their recipients."""
+        sends, limited = {}, find_limited(messages, self._renderer.type_of)
+        if limited.recipients:
+            own = [each.key for each in messages]
+            sends = await repository.find_sends(lease.bucket, lease.now, *limited, own)
+        return part(messages, self._renderer.type_of, sends, lease.now)
 
     async def _look(self, lease: _Lease, rest: Sequence[LeasedMessage]) -> _Lease:
         """The lease with only `rest` in it, as it is now."""

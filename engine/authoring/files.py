@@ -8,19 +8,24 @@ files must lie in the campaign type's own folder or below, so that registering a
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.core.compiled import CompiledType
 from engine.core.composer import LONGEST
 from engine.core.errors import CampaignError, SpecError
 from engine.core.loader import LoadedType, parse_campaign_type
-from engine.core.machine import compile_campaign_type
 from engine.core.problems import Problem
+from engine.plugins import use_installed_plugins
+
+if TYPE_CHECKING:
+    from engine.core.compiled import CompiledType
 
 _BOM = b"\xef\xbb\xbf"
 
 
 def load_campaign_type(path: str | Path) -> CompiledType:
     """The campaign type in the file at `path`, compiled. Raises CampaignError, or SpecError with all problems."""
+    from engine.core.machine import compile_campaign_type  # what only lints need not load the state machine
+
     return compile_campaign_type(load_spec(path).spec)
 
 
@@ -45,13 +50,18 @@ def check_file(path: str | Path) -> tuple[LoadedType | None, list[Problem]]:
 
 
 def _parsed(path: Path, name: str) -> LoadedType:
-    data = _read(path, name)
-    try:
-        source = data.decode()
-    except UnicodeDecodeError as error:
-        raise SpecError([_undecodable(error, data, name)]) from error
+    use_installed_plugins()
     folder = path.parent
-    return parse_campaign_type(source, name, lambda message_file: _read_message(folder, message_file))
+    return parse_campaign_type(read_source(path), name, lambda message_file: _read_message(folder, message_file))
+
+
+def read_source(path: str | Path) -> str:
+    """The text of a YAML file, as it is. Raises CampaignError, or SpecError with the place that is not UTF-8."""
+    data = _read(Path(path), str(path))
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise SpecError([_undecodable(error, data, str(path))]) from error
 
 
 def _undecodable(error: UnicodeDecodeError, data: bytes, name: str) -> Problem:

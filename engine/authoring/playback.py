@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from copy import copy
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 from engine.core.compiled import CompiledType
 from engine.core.decide import decide
-from engine.core.model import Conversation, Decision, Event, Scope, cancels
+from engine.core.departures import leaves_at
+from engine.core.model import Conversation, Decision, Event, Scope, Step, cancels
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -35,10 +37,21 @@ class Planned(NamedTuple):
     name: str
     scope: Scope
     awaited: bool
+    stage: str | None
+    ignores_window: bool
+    ignores_limits: bool
+    wanted_at: datetime  # before windows and limits
+    opens_at: datetime  # before limits
+
+
+_ORDER = attrgetter("at", "seq", "ordinal")
 
 
 class Playback:
-    """The conversation as it stands `now`, and everything that came of it: `stages`, `sent`, `assigned`, `log`.
+    """The conversation as it stands `now`, and all that came of it.
+
+    `path` has the stages entered, `steps` every progression, `sent` the messages that left, of which `left` tells more,
+    and `assigned`, `emitted` and `log` the rest.
 
     It begins with the entry of the start stage; that stage's first messages leave when time runs `through` the start.
     """
@@ -48,34 +61,51 @@ class Playback:
         self.conversation = conversation
         self.now = now
         self.next_due: datetime | None = None
-        self.stages: set[str] = set()
+        self.path: list[str] = []
         self.sent: list[Done] = []
         self.assigned: list[Done] = []
         self.log: list[Done] = []
+        self.emitted: list[Done] = []
+        self.steps: list[Step] = []
+        self.left: list[Planned] = []
         self._waiting: list[Planned] = []
+        self._departures: tuple[datetime, ...] = ()
         self._carry_out(decide(compiled, conversation, [], now))
 
     def look_ahead(self, compiled: CompiledType, until: datetime) -> list[Done]:
         """What would happen before `until` if nothing arrived. Nothing of it is seen here."""
         ahead = copy(self)
         ahead.compiled = compiled
-        ahead.stages, ahead.sent, ahead.assigned, ahead.log = set(), [], [], []
+        ahead.path, ahead.steps, ahead.sent, ahead.left = [], [], [], []
+        ahead.assigned, ahead.emitted, ahead.log = [], [], []
         ahead.run(until, through=False)
         return ahead.log
 
+    @property
+    def waiting(self) -> int:
+        """How many messages have yet to leave."""
+        return len(self._waiting)
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When something happens next if nothing arrives: a message leaves or a step is due. None is never."""
+        if not self._waiting:
+            return self.next_due
+        at = min([each.at for each in self._waiting])
+        return self.next_due if self.next_due is not None and self.next_due < at else at
+
     def run(self, until: datetime, *, through: bool = True) -> None:
         """Let time pass to `until`, and what is due at that very instant happen too unless `through` is false."""
-        while True:
-            at = min((each.at for each in self._waiting), default=None)
-            if self.next_due is not None and (at is None or self.next_due < at):
-                at = self.next_due
-            if at is None or at > until or (at == until and not through):
-                break
-            self.now = at
-            events = self._leave([each for each in self._waiting if each.at <= at])
-            if events or (self.next_due is not None and self.next_due <= at):
-                self._carry_out(decide(self.compiled, self.conversation, events, at))
+        while (at := self.next_at) is not None and (at < until or (at == until and through)):
+            self.advance(at)
         self.now = until
+
+    def advance(self, at: datetime) -> None:
+        """Let what is due at `at` happen, which is the `next_at`."""
+        self.now = at
+        events = self._leave([each for each in self._waiting if each.at <= at])
+        if events or (self.next_due is not None and self.next_due <= at):
+            self._carry_out(decide(self.compiled, self.conversation, events, at))
 
     def receive(self, event: Event, unseen: CompiledType) -> None:
         """Let a response or event arrive now, before anything else that is due at this instant.
@@ -97,34 +127,63 @@ class Playback:
         return it
 
     def _leave(self, leaving: list[Planned]) -> list[Event]:
-        """Messages go out, in order; returns what `decide` must hear of it."""
+        """Messages go out, in order, but for those that limits hold back; returns what `decide` must hear of it."""
         if not leaving:
             return []
-        leaving = sorted(leaving)
-        self._waiting = [each for each in self._waiting if each not in leaving]
-        self.sent += [Done(each.name, self.now) for each in leaving]
-        self.log += [Done(f"sent {each.name}", self.now) for each in leaving]
-        return [Event("sent", self.now, message=(each.seq, each.ordinal)) for each in leaving if each.awaited]
+        heard = []
+        if len(leaving) == len(self._waiting):
+            self._waiting = []
+        else:
+            self._waiting = [each for each in self._waiting if each not in leaving]
+        for each in sorted(leaving, key=_ORDER) if len(leaving) > 1 else leaving:
+            at = self._leaves_at(each)
+            if at > self.now:
+                self._waiting.append(each._replace(at=at))
+                continue
+            self._departures = (*self._departures, at)
+            self.sent.append(Done(each.name, self.now))
+            self.left.append(each if each.at == at else each._replace(at=at))
+            self.log.append(Done(f"sent {each.name}", self.now))
+            if each.awaited:
+                heard.append(Event("sent", self.now, message=(each.seq, each.ordinal)))
+        return heard
+
+    def _leaves_at(self, message: Planned) -> datetime:
+        """When a message that is due may leave, after all that was sent before it."""
+        compiled = self.compiled
+        stage = compiled.stages.get(message.stage or "")
+        window = None if message.ignores_window or stage is None else stage.window
+        rates = () if message.ignores_limits else compiled.limits
+        return leaves_at(self.now, self.conversation.zone, window, rates, self._departures)
 
     def _carry_out(self, decision: Decision) -> None:
         self.conversation, self.next_due = decision.conversation, decision.next_due
+        self.steps += decision.steps
         for step in decision.steps:
             if step.entered and step.to is not None:
-                self.stages.add(step.to)
+                self.path.append(step.to)
             self.log.append(Done(f"{'entered' if step.entered else 'in'} {step.to} ({step.cause})", step.at))
         self._waiting = self._without_cancelled(self._waiting, decision)
         for effect in decision.effects:
             if effect.kind == "send" and not effect.cancelled:
                 at = effect.at or self.now
-                planned = Planned(at, effect.seq, effect.ordinal, effect.name, effect.scope, effect.awaited)
+                planned = Planned(
+                    at, effect.seq, effect.ordinal, effect.name, effect.scope, effect.awaited, effect.stage,
+                    effect.ignores_window, effect.ignores_limits, effect.wanted_at or at, at,
+                )  # fmt: skip
                 self._waiting = [*self._waiting, planned]
             elif effect.kind == "assign":
                 self.assigned.append(Done(effect.name, self.now))
                 self.log.append(Done(f"assigned to {effect.name}", self.now))
+            elif effect.kind == "emit":
+                self.emitted.append(Done(effect.name, self.now))
+                self.log.append(Done(f"emitted {effect.name}", self.now))
 
     @staticmethod
     def _without_cancelled(messages: list[Planned], decision: Decision) -> list[Planned]:
         """The earlier messages that a decision lets live."""
+        if not messages:
+            return messages
         if any(effect.kind == "unsubscribe" for effect in decision.effects):
             return []
         scopes = [effect.scope for effect in decision.effects if effect.kind == "cancel"]

@@ -52,9 +52,9 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Moment = Annotated[datetime, PlainValidator(_moment)]
+Moment = Annotated[datetime, PlainValidator(_moment, json_schema_input_type=str)]
 """A time; without an offset it is one in the recipient's zone."""
-Constant = Annotated[Any, PlainValidator(_constant)]
+Constant = Annotated[Any, PlainValidator(_constant, json_schema_input_type=str | float | bool | None)]
 
 
 class SentSpec(Spec):
@@ -67,8 +67,15 @@ class AssignedSpec(Spec):
     at: Moment | None = None
 
 
-def _named(key: str) -> BeforeValidator:
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+class EmittedSpec(Spec):
+    event: Text
+    at: Moment | None = None
+
+
+def _named(key: str, model: type[Spec]) -> BeforeValidator:
+    return BeforeValidator(
+        lambda value: {key: value} if isinstance(value, str) else value, json_schema_input_type=str | model
+    )
 
 
 class ExpectSpec(Spec):
@@ -76,9 +83,10 @@ class ExpectSpec(Spec):
 
     stage: str | None = None
     exit: str | None = None
-    sent: list[Annotated[SentSpec, _named("message")]] = Field(default_factory=list)
+    sent: list[Annotated[SentSpec, _named("message", SentSpec)]] = Field(default_factory=list)
     not_sent: list[Text] = Field(default_factory=list)
-    assigned: list[Annotated[AssignedSpec, _named("to")]] = Field(default_factory=list)
+    assigned: list[Annotated[AssignedSpec, _named("to", AssignedSpec)]] = Field(default_factory=list)
+    emitted: list[Annotated[EmittedSpec, _named("event", EmittedSpec)]] = Field(default_factory=list)
     context: dict[Name, Constant] = Field(default_factory=dict)
     next_due: Moment | None = None
     nothing_until: Moment | None = None
@@ -89,7 +97,7 @@ class StepSpec(Spec):
 
     after: Span | None = None
     at: Moment | None = None
-    reply: Annotated[str, BeforeValidator(_as_text)] | None = None
+    reply: Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int)] | None = None
     event: Text | None = None
     expect: ExpectSpec | None = None
 
@@ -238,7 +246,8 @@ class _Preparation:
     def _splits(self, splits: dict[str, str]) -> None:
         for stage, target in splits.items():
             edges = self.type.stages[stage].split if stage in self.type.stages else []
-            targets = {edge.target for edge in edges if edge.share is not None}
+            # The share of nobody, what is left for otherwise:, can be fixed as well.
+            targets = {edge.target for edge in edges if edge.when is None} if any(e.share for e in edges) else set()
             if not targets:
                 with_shares = [name for name, each in self.type.stages.items() if any(e.share for e in each.split)]
                 message = f"{stage!r} has no shares to fix; {expected_one_of(stage, with_shares)}"

@@ -2,17 +2,17 @@
 
 A step moves time, may bring a reply or an event before anything else of that instant, and may look at what came of
 it once everything planned for the instant has happened. The first difference ends a scenario and is reported with
-its place, both sides and what had happened until then. The report also says which stages and edges no scenario
-reached. Nothing here waits, sends or needs a database; thousands of steps take a second.
+its place, both sides and what had happened until then. The report also says which stages, edges and paths no
+scenario reached. Nothing here waits, sends or needs a database; thousands of steps take a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
@@ -20,6 +20,7 @@ from engine.authoring.files import load_campaign_type
 from engine.authoring.playback import Done, Playback
 from engine.authoring.scenario_file import (
     AssignedSpec,
+    EmittedSpec,
     ExpectSpec,
     Scenario,
     SentSpec,
@@ -29,122 +30,37 @@ from engine.authoring.scenario_file import (
     read_scenarios,
     shown_at,
 )
+from engine.authoring.scenario_report import Coverage, Difference, Report, ScenarioReport
+from engine.core.checks.ways import landings
 from engine.core.compiled import CompiledType, Row
 from engine.core.errors import CampaignError
 from engine.core.model import Event, new_conversation
 from engine.core.yaml_source import Document, Loc
 
 _LONGEST_TIMELINE = 20
+_MOST_ROUTES = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What a scenario expected and what it got, at a place of its file."""
-
-    file: str
-    line: int
-    column: int
-    expected: str
-    got: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioReport:
-    """How one scenario went: the first `difference`, or None, and the `timeline` up to it."""
-
-    name: str
-    difference: Difference | None
-    timeline: tuple[str, ...]
-    stages: frozenset[str]
-    edges: frozenset[str]
-
-    @property
-    def passed(self) -> bool:
-        return self.difference is None
-
-    def render(self) -> str:
-        """The scenario as a person reads it: one line when it passed, the whole story when it did not."""
-        if self.difference is None:
-            return f"passed  {self.name}"
-        it = self.difference
-        lines = [f"FAILED  {self.name}", f"  {it.file}:{it.line}:{it.column}"]
-        lines += [f"    expected {it.expected}", f"    got      {it.got}", "  what happened until then:"]
-        return "\n".join(lines + [f"    {line}" for line in self.timeline])
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How many of the `total` were reached, and which were not."""
-
-    total: int
-    missing: tuple[str, ...]
-
-    @property
-    def covered(self) -> int:
-        return self.total - len(self.missing)
-
-    def __str__(self) -> str:
-        return f"{self.covered} of {self.total}"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How all scenarios of a file went, and how much of the campaign type they reached."""
-
-    file: str
-    campaign_type: str
-    results: tuple[ScenarioReport, ...]
-    stages: Coverage
-    edges: Coverage
-
-    @property
-    def passed(self) -> int:
-        return sum(result.passed for result in self.results)
-
-    @property
-    def failed(self) -> int:
-        return len(self.results) - self.passed
-
-    def render(self) -> str:
-        """The report as text, one scenario after the other, then the figures."""
-        lines = [result.render() for result in self.results]
-        lines.append(f"{self.file}: {self.passed} passed, {self.failed} failed")
-        lines.append(f"coverage of {self.campaign_type}: stages {self.stages}, edges {self.edges}")
-        lines += [f"  not reached: {name}" for name in (*self.stages.missing, *self.edges.missing)]
-        return "\n".join(lines)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as the JSON output of `campaign types test` gives it."""
-        return {
-            "file": self.file,
-            "campaign_type": self.campaign_type,
-            "passed": self.passed,
-            "failed": self.failed,
-            "scenarios": [_result_as_dict(result) for result in self.results],
-            "coverage": {
-                name: {"covered": each.covered, "total": each.total, "missing": list(each.missing)}
-                for name, each in (("stages", self.stages), ("edges", self.edges))
-            },
-        }
-
-
-def run_scenarios(test_path: str | Path) -> Report:
+def run_scenarios(test_path: str | Path, known: tuple[Path, CompiledType] | None = None) -> Report:
     """The report of every scenario in a file.
 
-    Its `campaign_type` is a name, for NAME.yaml beside the file, or a path from the file's folder.
+    Its `campaign_type` is a name, for NAME.yaml beside the file, or a path from the file's folder; one that is
+    `known` with its path is not read again.
     Raises SpecError when the file or the campaign type has problems, CampaignError when one cannot be read.
     """
     path = Path(test_path)
     file = read_scenarios(_read_text(path), str(path))
     name = file.spec.campaign_type
-    compiled = load_campaign_type(path.parent / (name if _is_path(name) else f"{name}.yaml"))
+    beside = path.parent / (name if _is_path(name) else f"{name}.yaml")
+    compiled = known[1] if known is not None and known[0] == beside else load_campaign_type(beside)
     results = tuple(run_scenario(scenario, compiled, file.document) for scenario in prepare(file, compiled))
     return Report(
         str(path),
         compiled.name,
         results,
-        _coverage(compiled.stages, (result.stages for result in results)),
-        _coverage((edge.key for edge in compiled.edges), (result.edges for result in results)),
+        stages=_coverage(compiled.stages, (result.stages for result in results)),
+        edges=_coverage((edge.key for edge in compiled.edges), (result.edges for result in results)),
+        paths=_coverage(map(_route, routes(compiled)), (frozenset([_route(result.path)]) for result in results)),
     )
 
 
@@ -168,8 +84,36 @@ def _coverage(names: Iterable[str], reached: Iterable[frozenset[str]]) -> Covera
     return Coverage(len(every), tuple(name for name in every if name not in seen))
 
 
+def routes(compiled: CompiledType) -> Iterator[tuple[str, ...]]:
+    """Every way from the start to an exit along the stages' own edges that enters no stage twice, at most 1,000.
+
+    What can cut any of them short, `always` and `ends_within`, is left out.
+    """
+    leads: dict[str, dict[str, None]] = {}
+    for edge in compiled.edges:
+        if edge.source and edge.target is not None:
+            leads.setdefault(edge.source, {}).update(dict.fromkeys(landings(compiled.spec, edge.target)))
+    waiting: list[tuple[str, ...]] = [(compiled.spec.start,)]
+    found = 0
+    while waiting and found < _MOST_ROUTES:
+        route = waiting.pop()
+        if compiled.stages[route[-1]].outcome is not None:
+            found += 1
+            yield route
+        waiting += [(*route, to) for to in reversed(leads.get(route[-1], {})) if to not in route]
+
+
+def _route(path: Sequence[str]) -> str:
+    """A path as a route's name: every way round that came back to a stage is cut out."""
+    route: list[str] = []
+    for name in path:
+        route = [*route[: route.index(name)], name] if name in route else [*route, name]
+    return " → ".join(route)
+
+
 def run_scenario(scenario: Scenario, compiled: CompiledType, document: Document) -> ScenarioReport:
     """How one prepared scenario goes, up to its first difference."""
+    began = perf_counter()
     run = _Run(scenario, compiled)
     difference = None
     for index, (step, moment) in enumerate(zip(scenario.spec.steps, scenario.moments, strict=True)):
@@ -179,8 +123,16 @@ def run_scenario(scenario: Scenario, compiled: CompiledType, document: Document)
             difference = Difference(document.file, line, column, found.expected, found.got)
             break
     timeline = _timeline(run.playback.log) if difference else ()
-    reached = frozenset(run.playback.stages), frozenset(run.edges)
-    return ScenarioReport(scenario.spec.name, difference, timeline, *reached)
+    path = tuple(run.playback.path)
+    return ScenarioReport(
+        scenario.spec.name,
+        difference,
+        timeline,
+        frozenset(path),
+        frozenset(run.edges),
+        path,
+        perf_counter() - began,
+    )
 
 
 class _Found(NamedTuple):
@@ -190,13 +142,13 @@ class _Found(NamedTuple):
 
 
 class _Run:
-    """One scenario under way. `sent_seen` and `assigned_seen` are how much earlier expectations accounted for."""
+    """One scenario under way. What ends in `_seen` is how much earlier expectations accounted for."""
 
     def __init__(self, scenario: Scenario, compiled: CompiledType) -> None:
         self.scenario, self.unseen = scenario, compiled
         self.zone = scenario.spec.recipient.timezone
         self.edges: set[str] = set()
-        self.sent_seen = self.assigned_seen = 0
+        self.sent_seen = self.assigned_seen = self.emitted_seen = 0
         conversation = new_conversation(
             uuid5(NAMESPACE_URL, scenario.spec.name),
             scenario.start,
@@ -227,6 +179,8 @@ class _Run:
             self.sent_seen = len(self.playback.sent)
         if "assigned" in written:
             self.assigned_seen = len(self.playback.assigned)
+        if "emitted" in written:
+            self.emitted_seen = len(self.playback.emitted)
         return None
 
     def stage(self, expect: ExpectSpec) -> _Found | None:
@@ -247,6 +201,10 @@ class _Run:
     def assigned(self, expect: ExpectSpec) -> _Found | None:
         wanted = [(each.to, self._instant(each)) for each in expect.assigned]
         return _unlike("assigned", wanted, self.playback.assigned[self.assigned_seen :])
+
+    def emitted(self, expect: ExpectSpec) -> _Found | None:
+        wanted = [(each.event, self._instant(each)) for each in expect.emitted]
+        return _unlike("emitted", wanted, self.playback.emitted[self.emitted_seen :])
 
     def not_sent(self, expect: ExpectSpec) -> _Found | None:
         for index, message in enumerate(expect.not_sent):
@@ -276,7 +234,7 @@ class _Run:
             return _Found((), f"nothing until {shown_at(until)}", f"{done.name} at {shown_at(done.at)}")
         return None
 
-    def _instant(self, spec: SentSpec | AssignedSpec) -> datetime | None:
+    def _instant(self, spec: SentSpec | AssignedSpec | EmittedSpec) -> datetime | None:
         return instant_in(spec.at, self.zone) if spec.at is not None else None
 
 
@@ -286,6 +244,7 @@ _LOOKS: dict[str, Callable[[_Run, ExpectSpec], _Found | None]] = {
     "not_sent": _Run.not_sent,
     "sent": _Run.sent,
     "assigned": _Run.assigned,
+    "emitted": _Run.emitted,
     "context": _Run.context,
     "next_due": _Run.next_due,
     "nothing_until": _Run.nothing_until,
@@ -348,10 +307,3 @@ def _shown(value: Any) -> str:
     if value is None:
         return "missing"
     return str(value) if isinstance(value, Decimal | date) else repr(value)
-
-
-def _result_as_dict(result: ScenarioReport) -> dict[str, Any]:
-    it = result.difference
-    place = None if it is None else {"file": it.file, "line": it.line, "column": it.column}
-    difference = None if it is None else {**(place or {}), "expected": it.expected, "got": it.got}
-    return {"name": result.name, "passed": result.passed, "difference": difference, "timeline": list(result.timeline)}

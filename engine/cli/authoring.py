@@ -11,12 +11,13 @@ import typer
 
 from engine.cli.command import Command
 from engine.cli.create import is_file, split_version
+from engine.cli.diffing import diff
 from engine.cli.options import Json, Paths
-from engine.cli.output import emit, print_json, print_table, say, tell
+from engine.cli.output import emit, print_json, print_table, say, tell, write_text
+from engine.cli.simulation import simulate
 
 if TYPE_CHECKING:
     from engine.application import Application
-    from engine.core.problems import Problem
     from engine.core.spec import CampaignTypeSpec
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Campaign types: check, test, see, register.")
@@ -29,36 +30,51 @@ class LintFormat(StrEnum):
 
 
 class Picture(StrEnum):
-    JSON, MERMAID = "json", "mermaid"
+    JSON, SVG, MERMAID = "json", "svg", "mermaid"
 
 
 @app.command(cls=Command)
 def lint(
     paths: Paths,
     format: Annotated[LintFormat, typer.Option(help="What to print.")] = LintFormat.TEXT,
+    watching: Annotated[bool, typer.Option("--watch", help="Check again whenever a file changes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check campaign types and the scenario files beside them.
 
-    Exit code 0 means clean or warnings only, 1 errors, 2 a wrong command line.
+    Exit code 0 means clean or warnings only, 1 errors, 2 a wrong command line; with --watch it is 0 at the end.
     """
+    if watching:
+        from engine.cli.watching import watch
+
+        watch(lambda: _files(paths), lambda: lint(paths, format, False, as_json))
     from engine.authoring.findings import FORMATS
+    from engine.authoring.linting import lint_file
 
     files = list(_files(paths))
-    problems = sorted({problem for file in files for problem in _problems(file)})
+    problems = sorted({problem for file in files for problem in lint_file(file)})
     if text := FORMATS["json" if as_json else format](problems):
         typer.echo(text)
+    if format is LintFormat.TEXT and not as_json:
+        _say_proofs(files)
     errors = sum(problem.severity == "error" for problem in problems)
     tell(f"files {len(files)}, errors {errors}, warnings {len(problems) - errors}")
     raise typer.Exit(1 if errors else 0)
 
 
 @app.command("test", cls=Command)
-def run_tests(paths: Paths, as_json: Json = False) -> None:
+def run_tests(
+    paths: Paths,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results as JUnit XML, too.")] = None,
+    as_json: Json = False,
+) -> None:
     """Run the scenarios of campaign types. Exit code 1 when one fails."""
+    from engine.authoring.scenario_report import as_junit
     from engine.authoring.scenarios import run_scenarios
 
     reports = [run_scenarios(file) for file in _scenarios(paths)]
+    if junit is not None:
+        write_text(junit, as_junit(reports))
     if as_json:
         print_json([report.as_dict() for report in reports])
     else:
@@ -67,31 +83,80 @@ def run_tests(paths: Paths, as_json: Json = False) -> None:
 
 
 @app.command(cls=Command)
-def show(
-    type: Annotated[str, typer.Argument(metavar="NAME|PATH", help="NAME[@VERSION] as registered, or a YAML file.")],
-    format: Annotated[Picture, typer.Option(help="The whole type as data, or a state diagram.")] = Picture.JSON,
+def paths(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A campaign type.")],
+    write: Annotated[bool, typer.Option("--write", help="Add those that are missing to NAME.test.yaml.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a campaign type."""
-    from engine.authoring.diagram import mermaid
+    """List the shortest scenario for every edge and every exit, timers included."""
+    from engine.authoring.files import load_campaign_type
+    from engine.authoring.paths import routes_of, write_routes
+
+    routes = routes_of(load_campaign_type(path))
+    added = write_routes(path, routes) if write else []
+    if as_json:
+        print_json(routes.as_dict() | ({"added": added} if write else {}))
+    elif not write:
+        say(routes.render())
+    else:
+        say("\n".join([f"added  {name}" for name in added] or ["nothing to add"]))
+        for goal, reason in routes.missing.items():
+            tell(f"not reached: {goal}: {reason}")
+
+
+@app.command(cls=Command)
+def show(
+    type: Annotated[str, typer.Argument(metavar="NAME|PATH", help="NAME[@VERSION] as registered, or a YAML file.")],
+    format: Annotated[Picture, typer.Option(help="The whole type as data, or a picture.")] = Picture.JSON,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a campaign type: as JSON, as an SVG picture, or as a Mermaid diagram."""
     from engine.authoring.files import load_spec
 
     spec = load_spec(type).spec if is_file(type) else _registered(type)
-    if format is Picture.MERMAID:
-        diagram = mermaid(spec)
-        emit({"mermaid": diagram}, as_json, lambda it: say(it["mermaid"]))
+    text = _picture(spec, format)
+    if output is not None:
+        write_text(output, f"{text}\n")
+        emit({"file": str(output)}, as_json, lambda it: tell(f"written to {it['file']}"))
+    elif format is Picture.JSON:
+        print_json(_as_data(spec))
     else:
-        print_json(spec.as_json())
+        emit({str(format): text}, as_json, lambda _: say(text))
+
+
+def _picture(spec: CampaignTypeSpec, format: Picture) -> str:
+    """The type in this format, without a line break at the end."""
+    import json
+
+    from engine.authoring.diagram import mermaid
+    from engine.authoring.picture import draw
+
+    if format is Picture.SVG:
+        return draw(spec).rstrip("\n")
+    return mermaid(spec) if format is Picture.MERMAID else json.dumps(_as_data(spec), indent=2, ensure_ascii=False)
+
+
+def _as_data(spec: CampaignTypeSpec) -> dict[str, Any]:
+    """The type as its author wrote it, with what is proved of it beside."""
+    from engine.core.proofs import prove
+
+    return {**spec.as_json(), "proofs": prove(spec).as_dict()}
+
+
+app.command(cls=Command)(diff)
+app.command(cls=Command)(simulate)
 
 
 @app.command(cls=Command)
 def register(paths: Paths, as_json: Json = False) -> None:
     """Make campaign types known to the engine. All are registered, or, when one has errors, none."""
     from engine.authoring.files import load_spec
+    from engine.authoring.linting import is_people_file
     from engine.cli.session import with_engine
     from engine.registry import register
 
-    loaded = [load_spec(file) for file in _files(paths) if not _is_test(file)]
+    loaded = [load_spec(file) for file in _files(paths) if not (_is_test(file) or is_people_file(file))]
 
     async def keep(application: Application) -> list[dict[str, Any]]:
         async with application.database.transaction() as connection:
@@ -107,13 +172,22 @@ def register(paths: Paths, as_json: Json = False) -> None:
 
 
 @app.command(cls=Command)
-def schema(as_json: Json = False) -> None:  # noqa: ARG001 - it is JSON either way
-    """Print the JSON Schema of campaign types, for editors."""
+def schema(
+    scenarios: Annotated[bool, typer.Option("--scenarios", help="That of scenario files.")] = False,
+    people: Annotated[bool, typer.Option("--people", help="That of files of simulated people.")] = False,
+    as_json: Json = False,  # noqa: ARG001 - it is JSON either way
+) -> None:
+    """Print the JSON Schema of campaign types, or of the files beside them, for editors."""
     import json
 
+    from engine.authoring.people_schema import people_schema
+    from engine.authoring.scenario_schema import scenarios_schema
     from engine.core.schema import campaign_type_schema
+    from engine.plugins import use_installed_plugins
 
-    typer.echo(json.dumps(campaign_type_schema(), indent=2, ensure_ascii=False))
+    use_installed_plugins()
+    wanted = people_schema() if people else scenarios_schema() if scenarios else campaign_type_schema()
+    typer.echo(json.dumps(wanted, indent=2, ensure_ascii=False))
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
@@ -125,6 +199,21 @@ def _files(paths: list[Path]) -> Iterator[Path]:
             raise typer.BadParameter(f"the folder {path} has no YAML files")
         found |= dict.fromkeys(inside or [path])
     return iter(found)
+
+
+def _say_proofs(files: list[Path]) -> None:
+    """What is proved of each campaign type that has no errors."""
+    from engine.authoring.files import check_file
+    from engine.core.proofs import prove
+
+    for file in files:
+        loaded = check_file(file)[0] if _is_type(file) else None
+        if loaded is not None:
+            typer.echo(f"{file}:\n" + "\n".join(f"  {line}" for line in prove(loaded.spec).render().splitlines()))
+
+
+def _is_type(path: Path) -> bool:
+    return not path.name.endswith((".test.yaml", ".test.yml", ".sim.yaml", ".sim.yml"))
 
 
 def _is_test(path: Path) -> bool:
@@ -146,20 +235,6 @@ def _scenarios(paths: list[Path]) -> Iterator[Path]:
         names = " and ".join(str(path) for path in paths)
         raise RefusedError(f"there are no scenarios in {names}", hint=f"Write some in files named NAME{_TEST}.")
     return iter(found)
-
-
-def _problems(path: Path) -> list[Problem]:
-    from engine.authoring.files import check_file
-    from engine.authoring.scenarios import run_scenarios
-    from engine.core.errors import SpecError
-
-    if not _is_test(path):
-        return check_file(path)[1]
-    try:
-        run_scenarios(path)
-    except SpecError as error:
-        return list(error.problems)
-    return []
 
 
 def _registered(type: str) -> CampaignTypeSpec:

@@ -53,6 +53,14 @@ def explain(
     emit(found, as_json, _show)
 
 
+_ZONES = {
+    "recipient": "the recipient's zone",
+    "campaign": "the campaign's zone, since the recipient has none",
+    "default": "since neither the recipient nor the campaign has a zone",
+    None: "the zone chosen at enrolment",
+}
+
+
 def _show(it: dict[str, Any]) -> None:
     zone = ZoneInfo(it["timezone"])
 
@@ -69,7 +77,7 @@ def _show(it: dict[str, Any]) -> None:
             "status": it["status"],
             "now": time(it["now"]),
             "due": time(it["due_at"]),
-            "times": f"in the recipient's zone, {it['timezone']}",
+            "times": f"in {it['timezone']}, {_ZONES[it['timezone_source']]}",
             "facts": it["context"].get("facts", {}),
             "captured": it["context"].get("captured", {}),
         }

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -48,6 +49,23 @@ def say(text: str) -> None:
 def tell(text: str) -> None:
     """A line beside the result."""
     typer.echo(text.translate(_STEERING), err=True)
+
+
+def write_text(path: Path, text: str, *, mode: str = "w") -> None:
+    """Write a file, UTF-8. Raises RefusedError when it cannot be written."""
+    from engine.core.errors import RefusedError
+
+    try:
+        with path.open(mode, encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        message = f"cannot write {str(path)!r}: {error.strerror or error}"
+        raise RefusedError(message, hint="Name a file in a folder that exists and that you may write to.") from error
+
+
+def expect_writable(path: Path) -> None:
+    """Tell before long work that its result cannot be written; what stands in the file stays. Raises RefusedError."""
+    write_text(path, "", mode="a")
 
 
 def shown(value: Any) -> str:

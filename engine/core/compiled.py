@@ -11,10 +11,14 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from engine.core.at_times import AtRule
 from engine.core.durations import Duration
 from engine.core.fact_types import FactType
 from engine.core.model import Conversation, Values, Verdict
+from engine.core.plugins import ActionResult
+from engine.core.schedules import Rate
 from engine.core.spec import CampaignTypeSpec, Outcome
+from engine.core.windows import Window
 
 NEW = "(new)"
 SHARE = "(share)"  # in a trace: where the conversation falls between 0 and 1
@@ -59,11 +63,14 @@ class Row:
 
 
 class Send(NamedTuple):
-    """Make an outbox message, `after` a while, if `guard` passes when the action runs."""
+    """Make an outbox message, `after` a while, if `guard` passes when the action runs. `channel` "" is the type's."""
 
     message: str
     after: Duration | None = None
     guard: Guard | None = None
+    channel: str = ""
+    ignores_window: bool = False
+    ignores_limits: bool = False
 
 
 class Assign(NamedTuple):
@@ -82,7 +89,20 @@ class Set(NamedTuple):
     response: str | None = None
 
 
-Action = Send | Assign | Set
+class Emit(NamedTuple):
+    """Tell other systems that `event` happened."""
+
+    event: str
+
+
+class Call(NamedTuple):
+    """Ask the plug-in action `name` what is to be done, given the facts and what is captured."""
+
+    name: str
+    run: Callable[[Values, Values], ActionResult]
+
+
+Action = Send | Assign | Set | Emit | Call
 
 
 class Edge(NamedTuple):
@@ -97,13 +117,16 @@ class Edge(NamedTuple):
 
 
 class Timer(NamedTuple):
-    after: Duration
+    """Due `after` a while in the stage, or `at` an instant that a fact gives: one of the two."""
+
+    after: Duration | None
+    at: AtRule | None
     edge: Edge
 
 
 class FollowUp(NamedTuple):
     after: Duration
-    message: str
+    send: Send
     edge: Edge
 
 
@@ -125,6 +148,8 @@ class Stage(NamedTuple):
     escalations: tuple[Escalation, ...] = ()
     splits: bool = False
     outcome: Outcome | None = None
+    window: Window | None = None
+    has_dates: bool = False
 
 
 class Trigger(Protocol):
@@ -149,6 +174,8 @@ class CompiledType(NamedTuple):
     stages: Mapping[str, Stage]
     edges: tuple[Edge, ...]
     ends_within: Duration | None
+    window: Window | None
+    limits: tuple[Rate, ...]
     read: Callable[[str, str, str, datetime], Mapping[str, Any]]
     trigger: Trigger
     probe: Probe

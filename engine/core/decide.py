@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from engine.core.agenda import agenda_of_conversation, agenda_of_visit, fired, follow_up_due, with_dates
 from engine.core.compiled import NEW, Assign, CompiledType, Edge, Row, Stage
 from engine.core.effects import Effects
 from engine.core.errors import DecisionError
@@ -65,12 +66,13 @@ class _Evaluation:
         self.steps: list[Step] = []
         self.readings: list[Reading] = []
         self.row = Row.of(self.conversation)
-        self.effects = Effects(self.conversation, self.row, now)
+        self.effects = Effects(self.conversation, self.row, now, self.stage.window if self.stage else None)
 
     # ---- the sequence ------------------------------------------------------------------------------------------
 
     def run(self, events: Sequence[Event]) -> None:
         """Take everything in its order until nothing is left that is due."""
+        self._follow_dates()
         place = 0
         while self.conversation.status == "active":
             due = min(self.conversation.agenda, default=None)
@@ -216,6 +218,7 @@ class _Evaluation:
         elif due.rank == Rank.STAY_END:
             self._offer_held()
         elif due.rank == Rank.TIMER:
+            self._note_fired(due.number)
             if self._trigger(f"timer{due.number}", it.captured):
                 self._take("timer")
         elif due.rank == Rank.ENDS_WITHIN:
@@ -225,6 +228,12 @@ class _Evaluation:
             self._escalate(due.number)
         else:
             self._follow_up(due)
+
+    def _note_fired(self, index: int) -> None:
+        """An `at` timer fires once in a visit, wherever its fact moves later."""
+        it, timer = self.conversation, self.stage.timers[index] if self.stage is not None else None
+        if timer is not None and timer.at is not None:
+            it.used = self.row.used = {**it.used, fired(timer): 1}
 
     def _offer_held(self) -> None:
         """The end of `min_stay`: offer the held responses in order until one leaves the stage."""
@@ -260,7 +269,7 @@ class _Evaluation:
         self.row.follow_ups_sent = it.follow_ups_sent
         seq = self._next_seq()
         awaited = it.follow_up < len(self.stage.follow_ups)
-        self.effects.follow_up(follow_up.message, seq, awaited=awaited)
+        self.effects.follow_up(follow_up.send, seq, awaited=awaited)
         it.awaits = (seq, 0) if awaited else None
         self._stayed(seq, "follow_up", follow_up.edge.key, sends=1)
 
@@ -268,8 +277,12 @@ class _Evaluation:
         """Wait for the next follow-up, which counts from `base`."""
         it = self.conversation
         if self.stage is not None and it.follow_up < len(self.stage.follow_ups):
-            at = self.stage.follow_ups[it.follow_up].after.after(base, it.zone)
-            it.agenda = (*it.agenda, Due(at, Rank.FOLLOW_UP, it.follow_up))
+            it.agenda = (*it.agenda, follow_up_due(self.stage, it, base))
+
+    def _follow_dates(self) -> None:
+        """Facts may have changed, and with them when `at` timers are due."""
+        if self.stage is not None and self.stage.has_dates and self.conversation.status == "active":
+            self.conversation.agenda = with_dates(self.stage, self.conversation, self.now)
 
     # ---- taking an edge ----------------------------------------------------------------------------------------
 
@@ -282,12 +295,14 @@ class _Evaluation:
     def _take(self, cause: str) -> None:
         """Follow the edge the machine just took, and any splits it leads into."""
         it, edge = self.conversation, self._edge
+        self.effects.answering = cause == "response"
         if edge.at_most:
             it.used = self.row.used = {**it.used, edge.key: it.used.get(edge.key, 0) + 1}
         if edge.target is None:
             if edge.actions:
                 seq = self._next_seq()
                 self._stayed(seq, cause, edge.key, self.effects.act(edge.actions, seq, of_edge=True))
+                self._follow_dates()
             return
         heard = cause.startswith(("response", "event:"))
         delayed = self._move(cause, heard=heard)
@@ -300,6 +315,7 @@ class _Evaluation:
             delayed += self._move("split", heard=heard)
         if it.status == "active":
             self.effects.belong_to_visit(delayed)
+            self._follow_dates()
 
     def _move(self, cause: str, *, heard: bool) -> list[int]:
         """Leave the stage, run the edge's actions, enter where the machine went.
@@ -338,32 +354,17 @@ class _Evaluation:
         self.stage = stage
         it.visits = {**it.visits, stage.name: it.visits.get(stage.name, 0) + 1}
         it.used = {key: count for key, count in it.used.items() if key.startswith("always")}
-        ends = self._ends()
+        ends = agenda_of_conversation(self.compiled, it, self.now)
         it.started_at = it.started_at or self.now
         it.stage, it.entered_at, it.held, it.awaits = stage.name, self.now, (), None
+        self.effects.window = stage.window
         it.responses = it.follow_ups_sent = it.follow_up = 0
         row.state, row.visits, row.used, row.said = stage.name, it.visits, it.used, it.captured
         row.responses, row.responses_total, row.follow_ups_sent = 0, it.responses_total, 0
         if stage.outcome is not None:
             self._close("stopped" if stage.outcome == "stopped" else "completed")
             return
-        agenda = list(ends)
-        if stage.min_stay is not None:
-            agenda.append(Due(stage.min_stay.after(self.now, it.zone), Rank.STAY_END))
-        for index, timer in enumerate(stage.timers):
-            agenda.append(Due(timer.after.after(self.now, it.zone), Rank.TIMER, index))
-        for index, escalation in enumerate(stage.escalations):
-            agenda.append(Due(escalation.after.after(self.now, it.zone), Rank.ESCALATION, index))
-        it.agenda = tuple(agenda)
-
-    def _ends(self) -> list[Due]:
-        """The end of the whole conversation, which counts from the entry of the start stage."""
-        it = self.conversation
-        if it.started_at is not None:
-            return [due for due in it.agenda if due.rank == Rank.ENDS_WITHIN]
-        if self.compiled.ends_within is None:
-            return []
-        return [Due(self.compiled.ends_within.after(self.now, it.zone), Rank.ENDS_WITHIN)]
+        it.agenda = (*ends, *agenda_of_visit(stage, it, self.now))
 
     def _arrive(self, stage: Stage, seq: int, sends: int, *, silent: bool) -> int:
         """Run `on_enter` and let the follow-ups wait for its last message, or count from now without one."""

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 from functools import cached_property
 from typing import Any, Literal
 
-from engine.core.expressions import Comparison, Constant, readings
+from engine.core.expressions import Comparison, Constant, as_date, readings
 from engine.core.fact_types import FactType, parse_range
-from engine.core.matchers import MatcherSpec, ResponseSpec
+from engine.core.matchers import MatcherSpec, OneMatcherSpec, ResponseSpec
+from engine.core.plugins import plugins_in_use
 from engine.core.vocabulary import OTHER
 
 Kind = Literal["text", "choice", "bool", "int", "number", "date", "datetime"]
@@ -43,12 +44,48 @@ def domain_of_response(response: ResponseSpec, *, optional: bool = False) -> Dom
     """
     if not isinstance(response, MatcherSpec):
         return Domain("choice", optional, choices=tuple(dict.fromkeys((*response, OTHER))))
-    if response.only_text is not None:
-        return Domain("choice", True, choices=(response.only_text,))
-    if response.number is None:
-        return Domain("text", True)
-    low, high = parse_range(response.number) if isinstance(response.number, str) else (None, None)
-    return Domain("number", True, low, high)
+    parts = tuple(_captured(matcher) for matcher in response.parts)
+    kinds = {part.kind for part in parts}
+    if len(parts) == 1:
+        return parts[0]
+    if kinds == {"choice"}:
+        return Domain("choice", True, choices=tuple(dict.fromkeys(each for part in parts for each in part.choices)))
+    return Domain(parts[0].kind, True, parts=parts) if len(kinds) == 1 else Domain("text", True)
+
+
+def _captured(matcher: OneMatcherSpec) -> Domain:
+    """What one matcher captures; of an argument that makes no sense, told elsewhere, nothing is concluded."""
+    if matcher.plugin is not None:
+        result = matcher.plugin.result
+        return Domain(result.kind, True, result.low, result.high, result.choices)
+    [(name, wanted)] = matcher.as_dict.items()
+    if name == "only_text":
+        return Domain("choice", True, choices=(wanted,))
+    if name == "classifier":
+        plugin = plugins_in_use().classifiers.get(wanted)
+        return Domain("text", True) if plugin is None else replace(domain_of_fact(plugin.result), optional=True)
+    if matcher.captures == "number":
+        return Domain("number", True, *_bounds_of_number(name, wanted), open=name in ("number_lt", "number_gt"))
+    return Domain("date", True, *_bounds_of_date(name, wanted)) if matcher.captures == "date" else Domain("text", True)
+
+
+def _bounds_of_number(name: str, wanted: Any) -> tuple[Decimal | None, Decimal | None]:
+    if name == "number":
+        return parse_range(wanted) if isinstance(wanted, str) else (None, None)
+    bounds = [Decimal(str(each)) for each in (wanted if isinstance(wanted, list) else [wanted])]
+    if name == "number_between" and (len(bounds) != 2 or bounds[0] > bounds[1]):
+        return None, None
+    low = None if name in ("number_lt", "number_lte") else bounds[0]
+    return low, None if name in ("number_gt", "number_gte") else bounds[-1]
+
+
+def _bounds_of_date(name: str, wanted: Any) -> tuple[date | None, date | None]:
+    day = as_date(wanted.strip()) if isinstance(wanted, str) else None
+    if day is None:
+        return None, None
+    if name == "date_lt":
+        return None, max(day, _SECOND_DAY) - timedelta(1)
+    return (day, day) if name == "date_eq" else (min(day, date.max - timedelta(1)) + timedelta(1), None)
 
 
 def counter(low: int = 0) -> Domain:
@@ -98,13 +135,18 @@ class Slice:
 
 @dataclass(frozen=True)
 class Domain:
-    """What a name can hold. `low` and `high`, both inside, bound int and number; `choices` list a choice."""
+    """What a name can hold. `choices` list a choice; `parts` together are what they hold, of the same kind.
+
+    `low` and `high` bound int, number and date; both are inside, or if `open` neither is.
+    """
 
     kind: Kind
     optional: bool = False
-    low: Decimal | None = None
-    high: Decimal | None = None
+    low: Any = None
+    high: Any = None
     choices: tuple[str, ...] = ()
+    open: bool = False
+    parts: tuple[Domain, ...] = ()
 
     @cached_property
     def everything(self) -> Slice:
@@ -113,6 +155,8 @@ class Domain:
     @cached_property
     def values(self) -> Slice:
         """All but missing."""
+        if self.parts:
+            return Slice.of(span for part in self.parts for span in part.values.spans)
         match self.kind:
             case "choice":
                 return self._points(self.choices)
@@ -121,7 +165,7 @@ class Domain:
             case "text":
                 return Slice(((_START, _END),))
             case "date":
-                low, high = self._place(date.min), self._place(date.max)
+                low, high = self._place(self.low or date.min), self._place(self.high or date.max)
             case "datetime":
                 low, high = self._place(_FIRST), self._place(_LAST)
             case "int":
@@ -129,8 +173,8 @@ class Domain:
                 high = None if self.high is None else math.floor(self.high)
             case "number":
                 low, high = self.low, self.high
-        start = _START if low is None else self._cut(low, 0)
-        end = _END if high is None else self._cut(high, 1)
+        start = _START if low is None else self._cut(low, int(self.open))
+        end = _END if high is None else self._cut(high, int(not self.open))
         return Slice.of([(start, end)])
 
     def contains(self, slice_: Slice, value: object) -> bool:
@@ -219,6 +263,7 @@ class Domain:
         return place
 
 
+_SECOND_DAY = date(1, 1, 2)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)

@@ -70,8 +70,10 @@ def _ways(
     events = compiled.spec.stages[stage.name].on_event if stage.name in compiled.spec.stages else ()
     for name in events:
         yield f"event:{name}", f"the event {name}", now
-    for index in range(len(stage.timers)):
-        yield f"timer{index}", "its time", _at(dues, Rank.TIMER, index, now)
+    for index, timer in enumerate(stage.timers):
+        at = _at(dues, Rank.TIMER, index, now)
+        over = f"{timer.at}, which is missing, past or over" if timer.at is not None and at is None else "its time"
+        yield f"timer{index}", over, at
     if (Rank.ENDS_WITHIN, 0) in dues:
         yield "end", "the end of the conversation", _at(dues, Rank.ENDS_WITHIN, 0, now)
     for index in range(len(stage.escalations)):

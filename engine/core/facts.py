@@ -27,7 +27,7 @@ def parse_fact(fact_type: FactType, cell: str, zone: str = "UTC") -> Any:
 
     Raises: ValueError with what was expected.
 
-    >>> from engine.core.spec import parse_fact_type
+    >>> from engine.core.fact_types import parse_fact_type
     >>> parse_fact(parse_fact_type("int 1..9"), "7")
     7
     >>> parse_fact(parse_fact_type("bool"), "Yes")
@@ -44,16 +44,28 @@ def parse_fact(fact_type: FactType, cell: str, zone: str = "UTC") -> Any:
         raise ValueError(f"expected {expected}, got {shown!r}") from error
 
 
-def fit_fact(fact_type: FactType, value: str | Decimal | None) -> Any:
+def parse_constant(fact_type: FactType, value: bool | int | float | str) -> Any:
+    """The value that a constant of a campaign type says. Raises ValueError with what was expected.
+
+    >>> from engine.core.fact_types import parse_fact_type
+    >>> parse_constant(parse_fact_type("date"), "2026-03-02"), parse_constant(parse_fact_type("bool"), True)
+    (datetime.date(2026, 3, 2), True)
+    """
+    return parse_fact(fact_type, str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def fit_fact(fact_type: FactType, value: str | Decimal | date | None) -> Any:
     """A captured response value as the fact holds it; None when there is none or the type does not hold it.
 
-    >>> from engine.core.spec import parse_fact_type
+    >>> from engine.core.fact_types import parse_fact_type
     >>> fit_fact(parse_fact_type("int 1..9"), Decimal("4.0")), fit_fact(parse_fact_type("int 1..9"), Decimal("4.5"))
     (4, None)
+    >>> fit_fact(parse_fact_type("date"), date(2026, 3, 2)), fit_fact(parse_fact_type("text"), date(2026, 3, 2))
+    (datetime.date(2026, 3, 2), '2026-03-02')
     """
-    if value is None:
+    if value is None or (isinstance(value, date) and fact_type.kind == "datetime"):
         return None
-    cell = f"{value.normalize():f}" if isinstance(value, Decimal) else value
+    cell = f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
     try:
         return parse_fact(fact_type, cell)
     except ValueError:
@@ -79,7 +91,7 @@ def fact_to_json(value: Any) -> Any:
 def fact_from_json(fact_type: FactType, value: Any) -> Any:
     """The fact that `fact_to_json` wrote.
 
-    >>> from engine.core.spec import parse_fact_type
+    >>> from engine.core.fact_types import parse_fact_type
     >>> fact_from_json(parse_fact_type("number"), 2.5)
     Decimal('2.5')
     """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from engine.core.checks import check
 from engine.core.errors import CampaignError, SpecError
+from engine.core.ignores import silence
 from engine.core.problems import Problem
 from engine.core.shape import read_spec
 from engine.core.spec import CampaignTypeSpec, MessageSpec
@@ -46,7 +47,7 @@ def parse_campaign_type(source: str, file: str, read_file: ReadFile | None = Non
     if read_file is not None:
         spec = _with_message_files(spec, document, read_file)
     loaded = LoadedType(spec, document, document.source)
-    problems = check(loaded)
+    problems = silence(document, check(loaded))
     if any(problem.severity == "error" for problem in problems):
         raise SpecError(problems)
     return replace(loaded, warnings=tuple(sorted(problems)))

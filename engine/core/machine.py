@@ -27,35 +27,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from hashlib import blake2b
-from operator import attrgetter
 from typing import Any
 
 from transitions import Event, Machine, Transition
 
-from engine.core.actions import Action as ActionSpec
-from engine.core.actions import AssignSpec, SendSpec
+from engine.core.bindings import Bindings
 from engine.core.compiled import (
     NEW,
     SHARE,
-    Action,
-    Assign,
     CompiledType,
     Edge,
     Escalation,
     FollowUp,
     Guard,
     Row,
-    Send,
-    Set,
     Stage,
     Timer,
 )
-from engine.core.expressions import compile_guard, parse_expression
-from engine.core.facts import parse_fact
 from engine.core.model import Verdict
 from engine.core.responses import compile_responses
+from engine.core.schedules import WindowSpec
 from engine.core.spec import CampaignTypeSpec, EdgeSpec, ExitSpec, SplitSpec, StageSpec
 from engine.core.vocabulary import STAY
+from engine.core.windows import Window
 
 Condition = Callable[[Row], bool]
 _DRAWS = 2**64  # how many draws there are for a share: eight bytes of a hash
@@ -63,7 +57,10 @@ _DRAWS = 2**64  # how many draws there are for a share: eight bytes of a hash
 
 class _Trigger(Event):
     def trigger(self, model: Any, *_: Any, **__: Any) -> bool:
-        return any(transition.execute(model) for transition in self.transitions.get(model.state, ()))
+        for transition in self.transitions.get(model.state, ()):  # noqa: SIM110 - any() costs a generator each time
+            if transition.execute(model):
+                return True
+        return False
 
 
 class _Guarded(Transition):
@@ -99,6 +96,8 @@ def compile_campaign_type(spec: CampaignTypeSpec, delay_factor: float = 1.0) -> 
         stages=stages,
         edges=tuple(builder.edges),
         ends_within=ends_within,
+        window=spec.send_window.window if spec.send_window else None,
+        limits=spec.limits.rates if spec.limits else (),
         read=compile_responses(spec.responses),
         trigger=partial(_trigger, builder.machine.events),
         probe=partial(_probe, builder.machine.events),
@@ -133,6 +132,7 @@ class _Builder:
     def __init__(self, spec: CampaignTypeSpec, delay_factor: float) -> None:
         self.spec = spec
         self.delay_factor = delay_factor
+        self.bind = Bindings(spec, delay_factor)
         self.edges: list[Edge] = []
         states = [NEW, *spec.stages, *spec.exits]
         self.machine = _Machine(
@@ -151,16 +151,23 @@ class _Builder:
             self._add("end", Edge("ends_within", name, self.spec.ends_within.then), [])
         return Stage(
             name,
-            on_enter=self._actions(spec.on_enter),
+            on_enter=self.bind.actions(spec.on_enter),
             min_stay=spec.min_stay.scaled(self.delay_factor) if spec.min_stay else None,
             timers=timers,
             follow_ups=self._follow_ups(f"{place}.follow_ups", name, spec),
             escalations=self._escalations(f"{place}.escalate", name, spec),
             splits=bool(spec.split),
+            window=self._window(spec.send_window),
+            has_dates=any(timer.at is not None for timer in timers),
         )
 
+    def _window(self, own: WindowSpec | None = None) -> Window | None:
+        """The stage's own send window, else the campaign type's."""
+        spec = own or self.spec.send_window
+        return spec.window if spec else None
+
     def exit(self, name: str, spec: ExitSpec) -> Stage:
-        return Stage(name, on_enter=self._actions(spec.on_enter), outcome=spec.outcome)
+        return Stage(name, on_enter=self.bind.actions(spec.on_enter), outcome=spec.outcome, window=self._window())
 
     def always(self) -> None:
         """The `always` edges, from every place; an edge is passed over in its own target stage."""
@@ -201,18 +208,18 @@ class _Builder:
             edge = self._edge(f"{place}[{index}]", source, timer)
             self._add(f"timer{index}", edge, self._conditions(edge, timer))
             self.edges.append(edge)
-            timers.append(Timer(timer.after.scaled(self.delay_factor), edge))
+            timers.append(Timer(timer.after and timer.after.scaled(self.delay_factor), timer.at, edge))
         return tuple(timers)
 
     def _follow_ups(self, place: str, source: str, spec: StageSpec) -> tuple[FollowUp, ...]:
         flat: list[FollowUp] = []
         for index, follow_up in enumerate(spec.follow_ups):
             edge = Edge(f"{place}[{index}]", source, when=follow_up.when or "")
-            guard = self._guard(edge.when)
+            guard = self.bind.guard(edge.when)
             conditions = [] if guard is None else [_guarded(edge, *guard)]
             for _ in range(follow_up.times):
                 self._add(f"follow{len(flat)}", edge, conditions)
-                flat.append(FollowUp(follow_up.after.scaled(self.delay_factor), follow_up.send, edge))
+                flat.append(FollowUp(follow_up.after.scaled(self.delay_factor), self.bind.send(follow_up), edge))
             self.edges.append(edge)
         return tuple(flat)
 
@@ -228,10 +235,10 @@ class _Builder:
 
     def _edge(self, key: str, source: str, spec: EdgeSpec) -> Edge:
         target = None if spec.target == STAY else spec.target
-        return Edge(key, source, target, self._actions(spec.do), spec.when or "", spec.at_most or 0)
+        return Edge(key, source, target, self.bind.actions(spec.do), spec.when or "", spec.at_most or 0)
 
     def _conditions(self, edge: Edge, spec: EdgeSpec) -> list[Condition]:
-        guard = self._guard(spec.when)
+        guard = self.bind.guard(spec.when)
         conditions = [] if guard is None else [_guarded(edge, *guard)]
         if edge.at_most:
             conditions.append(partial(_has_uses_left, edge.key, edge.at_most))
@@ -261,42 +268,6 @@ class _Builder:
             target = visits.then
             seen.add(target)
         yield target, 0
-
-    def _actions(self, specs: Iterable[ActionSpec]) -> tuple[Action, ...]:
-        actions: list[Action] = []
-        for spec in specs:
-            if isinstance(spec, SendSpec):
-                after = spec.after.scaled(self.delay_factor) if spec.after else None
-                guard = self._guard(spec.when)
-                actions.append(Send(spec.send, after, guard and guard[0]))
-            elif isinstance(spec, AssignSpec):
-                actions.append(Assign(spec.assign.to, spec.assign.priority))
-            else:
-                actions += [self._set(fact, value) for fact, value in spec.set.items()]
-        return tuple(actions)
-
-    def _set(self, fact: str, value: Any) -> Set:
-        kind = self.spec.facts[fact]
-        if isinstance(value, str) and value in self.spec.responses:
-            return Set(fact, kind, response=value)
-        return Set(fact, kind, parse_fact(kind, str(value).lower() if isinstance(value, bool) else str(value)))
-
-    def _guard(self, when: str | None) -> tuple[Guard, tuple[tuple[str, Callable[[Row], Any]], ...]] | None:
-        """The guard that `when` says and, for the trace, how to read each of its names; None when there is none."""
-        if not when:
-            return None
-        expression = parse_expression(when)
-        reads = tuple((name, self._getter(name)) for name in sorted(expression.names))
-        return compile_guard(expression, self._getter), reads
-
-    def _getter(self, name: str) -> Callable[[Row], Any]:
-        if name in self.spec.responses:
-            return lambda row: row.said.get(name)
-        if name in self.spec.facts:
-            return lambda row: row.facts.get(name)
-        if name == "visits":
-            return lambda row: row.visits.get(row.state, 0)
-        return attrgetter(name)
 
 
 def _guarded(edge: Edge, guard: Guard, reads: tuple[tuple[str, Callable[[Row], Any]], ...]) -> Condition:

@@ -132,9 +132,11 @@ class Effect(NamedTuple):
 
     `send` makes an outbox message `name`, to leave at `at`; it lives as long as its `scope` (a `stage` or
     `follow_up` send dies when the conversation leaves the stage before it left; a `cancelled` one died in the same
-    decision). Its fate is reported back when it is `awaited`. `assign` hands the conversation to `name` with
-    `priority`. `cancel` kills what has not left of earlier decisions, as far as its `scope` reaches (see
-    `cancels`). `unsubscribe` opts the recipient out of every campaign.
+    decision). Its fate is reported back when it is `awaited`. `channel` "" is the campaign type's. `at` lies in the
+    send window already (`wanted_at` is when it was planned for, if that moved it); whoever lets it leave later asks
+    `leaves_at` again, with the two `ignores`. `assign` hands the conversation to `name` with `priority`. `emit` tells
+    other systems of the event `name`. `cancel` kills what has not left of earlier decisions, as far as its `scope`
+    reaches (see `cancels`). `unsubscribe` opts the recipient out of every campaign.
     """
 
     kind: EffectKind
@@ -147,6 +149,10 @@ class Effect(NamedTuple):
     awaited: bool = False
     cancelled: bool = False
     priority: str = ""
+    channel: str = ""
+    ignores_window: bool = False
+    ignores_limits: bool = False
+    wanted_at: datetime | None = None
 
 
 class Verdict(NamedTuple):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import lru_cache
 
+from engine.core.locales import locale_name
+
 LONGEST = 36  # significant digits
 WIDEST = 100  # digits in all
 
@@ -58,7 +60,10 @@ def numbers_in(text: str, locale: str = "en") -> Iterator[Decimal]:
     >>> list(numbers_in("£1,000.50, then -3")), list(numbers_in("1.000,50 €", "de"))
     ([Decimal('1000.50'), Decimal('-3')], [Decimal('1000.50')])
     """
-    for found in _pattern(locale).finditer(text.translate(_DIGITS)):
+    if _ANY_DIGIT.search(text) is None:
+        return
+    is_plain = text.isascii() and _UNREADABLE not in text
+    for found in _pattern(locale).finditer(text if is_plain else text.translate(_DIGITS)):
         sign, whole, fraction, bare = found.groups(default="")
         number = _decimal(sign, whole, fraction or bare)
         if number is not None:
@@ -67,9 +72,8 @@ def numbers_in(text: str, locale: str = "en") -> Iterator[Decimal]:
 
 def separators_of(locale: str) -> tuple[str, str]:
     """The decimal separator of a locale and the characters that group its thousands."""
-    language, _, region = re.split(r"[.@]", locale)[0].replace("-", "_").partition("_")
-    by_region = _SEPARATORS.get(f"{language.lower()}_{region.upper()}")
-    return by_region or _SEPARATORS.get(language.lower()) or (".", ",")
+    exact, language = locale_name(locale).keys
+    return _SEPARATORS.get(exact) or _SEPARATORS.get(language, (".", ","))
 
 
 def _in_digits(char: str) -> str:
@@ -79,6 +83,7 @@ def _in_digits(char: str) -> str:
 
 
 _DIGITS = CharacterTable(_in_digits, {_UNREADABLE: " ", "−": "-"})
+_ANY_DIGIT = re.compile(r"\d")
 _DIGIT = f"[0-9{_UNREADABLE}]"
 
 
@@ -97,7 +102,7 @@ def _pattern(locale: str) -> re.Pattern[str]:
 def _decimal(sign: str, whole: str, fraction: str) -> Decimal | None:
     if _UNREADABLE in whole or _UNREADABLE in fraction:
         return None
-    digits = "".join(char for char in whole if char.isdigit())
+    digits = whole if whole.isdigit() else "".join(filter(str.isdigit, whole))
     written = digits + fraction
     if not written or len(written) > WIDEST or len(written.strip("0")) > LONGEST:
         return None

@@ -14,6 +14,8 @@ Severity = Literal["error", "warning"]
 class Problem:
     """A finding at `file:line:column` (both count from 1); problems sort by place, then code.
 
+    A code with W is a warning, unless the finding is `grave`.
+
     >>> print(Problem("a.yaml", 3, 5, "E103", "unknown stage 'hello'", source="  go: hello"))
     a.yaml:3:5: error: unknown stage 'hello' [E103]
       |   go: hello
@@ -26,10 +28,11 @@ class Problem:
     code: str
     message: str
     source: str = field(default="", compare=False)
+    grave: bool = field(default=False, compare=False)
 
     @property
     def severity(self) -> Severity:
-        return "warning" if self.code.startswith("W") else "error"
+        return "warning" if self.code.startswith("W") and not self.grave else "error"
 
     def __str__(self) -> str:
         head = f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message} [{self.code}]"

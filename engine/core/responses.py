@@ -1,32 +1,36 @@
 """How an inbound text is understood: matchers, and the reader that runs all declared responses over one text.
 
-Matchers behave as RapidPro's router tests of the same names (`any_word` is `has_any_word`, and so on). A word
-is a run of letters, marks, digits, `_` and `'`; every symbol (emoji, currency, mathematics) is a word of its
-own; all else separates. Words are compared without regard to case. A value is the text as it was written
-(matched words joined by one space), a number is a `Decimal`; None is no match.
+Matchers behave as RapidPro's router tests of the same names (`any_word` is `has_any_word`, and so on). What they
+find is captured: text as it was written, a number as a `Decimal`, a date as a `date` in the reader's zone, a time as
+`HH:MM`, a phone number in E.164; None is no match. What each looks for is told in `words`, `patterns`, `numerals`,
+`dates` and `contacts`.
 
-Nothing here raises on a text, whatever it holds, and the time is linear in its length: words and digits come
-from one table look-up per character, patterns run on RE2.
+Nothing here raises on a text, whatever it holds, and the time is linear in its length. A matcher that cannot be is a
+ValueError. A plug-in that fails is a DecisionError that names it.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
+import operator
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
-import re2
-
+from engine.core.contacts import countries, find_email, find_phone
+from engine.core.dates import EXPECTED_DAY, find_date, find_time, parse_day, today
 from engine.core.fact_types import parse_range
-from engine.core.matchers import MATCHERS, MatcherSpec, ResponseSpec
-from engine.core.numerals import CharacterTable, numbers_in
+from engine.core.locales import DATE_ORDERS, locale_name
+from engine.core.matchers import ARGUMENTS, MATCHERS, MatcherSpec, ResponseSpec, fits_argument, is_number
+from engine.core.numerals import numbers_in
+from engine.core.patterns import PatternError, pattern
+from engine.core.plugins import MatcherPlugin, Value, classified, matched, plugins_in_use
+from engine.core.problems import expected_one_of
 from engine.core.vocabulary import OTHER
+from engine.core.words import Heard, Matcher, all_words, any_word, beginning, only_phrase, phrase
 
-Value = str | Decimal
+__all__ = ["Matcher", "PatternError", "Reader", "Value", "compile_matcher", "compile_responses", "match_response"]
 
 
 class Reader(Protocol):
@@ -35,15 +39,6 @@ class Reader(Protocol):
     def __call__(
         self, text: str, locale: str = "en", zone: str = "UTC", now: datetime | None = None
     ) -> dict[str, Value]: ...
-
-
-class PatternError(ValueError):
-    """A `pattern` that is not a regular expression; `position` counts characters from 0."""
-
-    def __init__(self, reason: str, position: int) -> None:
-        super().__init__(f"not a pattern: {reason} at position {position}; expected RE2 syntax")
-        self.reason = reason
-        self.position = position
 
 
 def match_response(
@@ -57,19 +52,24 @@ def match_response(
 ) -> Value | None:
     """The value that one matcher finds in `text`, or None. Raises ValueError for a matcher that cannot be.
 
+    `date_order` is `dmy`, `mdy` or `ymd`; a date relative to today needs `now`.
+
     >>> match_response({"any_word": ["yes", "sure"]}, "Yes, for SURE!")
     'Yes SURE'
     >>> match_response({"number": "1..5"}, "I'd say 4.5")
     Decimal('4.5')
-    >>> match_response({"phrase": "call me"}, "me? call!") is None
-    True
+    >>> match_response({"date_gt": "2026-01-01"}, "on 03/04/2026", date_order="mdy")
+    datetime.date(2026, 3, 4)
     """
-    del zone, now, date_order  # the contract's signature; the date and time matchers to come read them
-    return compile_matcher(matcher)(_Text(text, locale))
+    if date_order not in DATE_ORDERS:
+        raise ValueError(f"date_order: {expected_one_of(str(date_order), DATE_ORDERS)}, got {date_order!r}")
+    return compile_matcher(matcher)(Heard(text, locale, zone, now, date_order))
 
 
 def compile_responses(responses: Mapping[str, ResponseSpec]) -> Reader:
-    """The reader of a campaign type's responses. Raises ValueError, also as PatternError.
+    """The reader of a campaign type's responses; dates are read in the order of each text's locale.
+
+    Raises ValueError, also as PatternError.
 
     >>> reader = compile_responses({"intent": {"stop": MatcherSpec(any_word=["stop"])}})
     >>> reader("please wait")
@@ -78,50 +78,40 @@ def compile_responses(responses: Mapping[str, ResponseSpec]) -> Reader:
     listeners = [(name, _listener(response)) for name, response in responses.items()]
 
     def read(text: str, locale: str = "en", zone: str = "UTC", now: datetime | None = None) -> dict[str, Value]:
-        del zone, now
-        heard = _Text(text, locale)
+        heard = Heard(text, locale, zone, now)
         return {name: value for name, listen in listeners if (value := listen(heard)) is not None}
 
     return read
 
 
 def compile_matcher(matcher: Mapping[str, Any]) -> Matcher:
-    """The matcher as a function, made once for equal matchers. Raises ValueError with what was expected."""
-    if not isinstance(matcher, Mapping) or len(matcher) != 1 or not matcher.keys() <= _MAKERS.keys():
-        given = ", ".join(map(str, matcher)) or "nothing" if isinstance(matcher, Mapping) else repr(matcher)
-        raise ValueError(f"expected exactly one of {', '.join(MATCHERS)}, got {given}")
+    """The matcher as a function. Raises ValueError with what was expected."""
+    if not isinstance(matcher, Mapping) or len(matcher) != 1:
+        raise _unknown(matcher)
     [(name, wanted)] = matcher.items()
-    try:
-        return _compiled(name, tuple(wanted) if isinstance(wanted, list) else wanted)
-    except TypeError:  # unhashable, so no list of words, string or number
-        raise _wrong(name, wanted) from None
-
-
-class _Text:
-    """An inbound text with what the matchers read of it, each part made when first asked for."""
-
-    def __init__(self, raw: str, locale: str) -> None:
-        self.raw = raw
-        self.locale = locale
-
-    @cached_property
-    def words(self) -> list[str]:
-        return self.raw.translate(_WORDS).split()
-
-    @cached_property
-    def folded(self) -> list[str]:
-        return _fold(self.raw.translate(_WORDS)).split()
-
-
-Matcher = Callable[[_Text], Value | None]
+    if name in _KINDS:
+        try:
+            return _compiled(name, tuple(wanted) if isinstance(wanted, list) else wanted)
+        except TypeError:  # unhashable, so no list of words, string or number
+            raise _wrong(name, wanted) from None
+    if name == "any_of":
+        return _any_of(wanted)
+    if name == "classifier":
+        return _classifier(wanted)
+    if (plugin := plugins_in_use().matchers.get(name)) is not None:
+        return _by_plugin(plugin, wanted)
+    raise _unknown(matcher)
 
 
 def _listener(response: ResponseSpec) -> Matcher:
     if isinstance(response, MatcherSpec):
+        kinds = sorted({part.captures for part in response.parts})
+        if len(kinds) > 1:
+            raise ValueError(f"any_of: expected matchers that capture one kind of value, got {' and '.join(kinds)}")
         return compile_matcher(response.as_dict)
     labels = [(label, compile_matcher(matcher.as_dict)) for label, matcher in response.items()]
 
-    def label_of(heard: _Text) -> str:
+    def label_of(heard: Heard) -> str:
         for label, matcher in labels:
             if matcher(heard) is not None:
                 return label
@@ -130,96 +120,64 @@ def _listener(response: ResponseSpec) -> Matcher:
     return label_of
 
 
+# --- matchers made of others, and those of plug-ins; these may change with the plug-ins, so they are not kept
+
+
+def _any_of(wanted: object) -> Matcher:
+    if not isinstance(wanted, list | tuple) or not wanted:
+        raise ValueError(f"any_of: expected a list of matchers, got {wanted!r}")
+    if any(isinstance(each, Mapping) and "any_of" in each for each in wanted):
+        raise ValueError("any_of: expected all matchers in one list, got an any_of inside")
+    parts = [compile_matcher(each) for each in wanted]
+
+    def match(heard: Heard) -> Value | None:
+        return next((value for part in parts if (value := part(heard)) is not None), None)
+
+    return match
+
+
+def _classifier(wanted: object) -> Matcher:
+    known = plugins_in_use().classifiers
+    if not isinstance(wanted, str) or wanted not in known:
+        raise ValueError(f"unknown classifier {wanted!r}; {expected_one_of(str(wanted), known)}")
+    plugin = known[wanted]
+    return lambda heard: classified(plugin, heard.raw, heard.locale)
+
+
+def _by_plugin(plugin: MatcherPlugin, wanted: object) -> Matcher:
+    if not fits_argument(plugin.argument, wanted):
+        raise ValueError(f"{plugin.name}: expected {ARGUMENTS[plugin.argument]}, got {wanted!r}")
+    argument: Any = tuple(wanted) if isinstance(wanted, list) else wanted
+    if plugin.argument == "number":
+        argument = Decimal(str(wanted))
+    return lambda heard: matched(plugin, argument, heard.raw, heard.locale)
+
+
+# --- the built-in ones
+
+
 @lru_cache(maxsize=4096, typed=True)
 def _compiled(name: str, wanted: Any) -> Matcher:
-    make, accepts, _ = _MAKERS[name]
-    if not accepts(wanted):
-        raise _wrong(name, wanted)
-    return make(wanted)
+    kind = _KINDS[name]
+    try:
+        if kind.accepts(wanted):
+            return kind.make(wanted)
+    except PatternError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    raise _wrong(name, wanted)
 
 
 def _wrong(name: str, wanted: object) -> ValueError:
     shown = list(wanted) if isinstance(wanted, tuple) else wanted
-    return ValueError(f"{name}: expected {_MAKERS[name][2]}, got {shown!r}")
+    return ValueError(f"{name}: expected {_KINDS[name].expected}, got {shown!r}")
 
 
-# --- words
-
-
-def _in_words(char: str) -> str:
-    kind = unicodedata.category(char)[0]
-    return char if kind in "LMN" or char in "_'" else f" {char} " if kind == "S" else " "
-
-
-_WORDS = CharacterTable(_in_words)
-
-
-def _fold(text: str) -> str:
-    # Case is removed one character at a time, so that words keep their places: İ is i, a final ς is σ.
-    return text.lower() if text.isascii() else text.replace("İ", "i").lower().replace("ς", "σ")
-
-
-def _words_of(phrase: str) -> list[str]:
-    return _Text(phrase, "en").folded
-
-
-def _any_word(wanted: tuple[str, ...]) -> Matcher:
-    pins = frozenset(word for entry in wanted for word in _words_of(entry))
-
-    def match(heard: _Text) -> str | None:
-        folded = heard.folded
-        if pins.isdisjoint(folded):
-            return None
-        return " ".join(word for word, plain in zip(heard.words, folded, strict=True) if plain in pins)
-
-    return match
-
-
-def _all_words(wanted: tuple[str, ...]) -> Matcher:
-    pins = frozenset(word for entry in wanted for word in _words_of(entry))
-
-    def match(heard: _Text) -> str | None:
-        folded = heard.folded
-        if not pins.issubset(folded):
-            return None
-        return " ".join(word for word, plain in zip(heard.words, folded, strict=True) if plain in pins)
-
-    return match
-
-
-def _phrase(wanted: str) -> Matcher:
-    pins = _words_of(wanted)
-    needle = f" {' '.join(pins)} "
-
-    def match(heard: _Text) -> str | None:
-        if not pins:
-            return ""
-        hay = f" {' '.join(heard.folded)} "
-        at = hay.find(needle)
-        if at < 0:
-            return None
-        first = hay.count(" ", 0, at)
-        return " ".join(heard.words[first : first + len(pins)])
-
-    return match
-
-
-def _only_phrase(wanted: str) -> Matcher:
-    pins = _words_of(wanted)
-    return lambda heard: " ".join(heard.words) if heard.folded == pins else None
-
-
-# --- characters
-
-
-def _beginning(wanted: str) -> Matcher:
-    pin = _fold(wanted.strip())
-
-    def match(heard: _Text) -> str | None:
-        start = heard.raw.strip()[: len(pin)]
-        return start if start and _fold(start) == pin else None
-
-    return match
+def _unknown(matcher: object) -> ValueError:
+    given = ", ".join(map(str, matcher)) or "nothing" if isinstance(matcher, Mapping) else repr(matcher)
+    names = ", ".join([*MATCHERS, *plugins_in_use().matchers])
+    return ValueError(f"expected exactly one of {names}, got {given}")
 
 
 def _text(_: bool) -> Matcher:
@@ -230,81 +188,113 @@ def _only_text(wanted: str) -> Matcher:
     return lambda heard: heard.raw if heard.raw == wanted else None
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def _pattern(wanted: str) -> Matcher:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        pattern = re2.compile(f"(?mi){wanted.strip()}", options)
-    except re2.error as error:
-        raise _pattern_error(wanted, error.args[0].decode(errors="replace")) from None
-    except UnicodeEncodeError as error:
-        raise PatternError("half a surrogate pair", max(error.start - len("(?mi)"), 0)) from None
-
-    def match(heard: _Text) -> str | None:
-        try:
-            found = pattern.search(heard.raw)
-        except UnicodeEncodeError:
-            found = pattern.search(_SURROGATE.sub("\ufffd", heard.raw))
-        return None if found is None else heard.raw[found.start() : found.end()]
-
-    return match
-
-
-def _pattern_error(wanted: str, said: str) -> PatternError:
-    """What RE2 said, with the place in `wanted` worked out from the part of the pattern that it quotes."""
-    reason, _, part = said.partition(": ")
-    if part.startswith("(?mi)"):  # it quotes the whole pattern when brackets do not pair up
-        return PatternError(reason, len(wanted) if reason.startswith("missing") else wanted.rfind(")"))
-    return PatternError(f"{reason} {part[:40]!r}", max(wanted.find(part), 0))
-
-
-# --- numbers
+def _first_number(passes: Callable[[Decimal], bool]) -> Matcher:
+    return lambda heard: next(filter(passes, numbers_in(heard.raw, heard.locale)), None)
 
 
 def _number(wanted: bool | str) -> Matcher:
     if wanted is True:
         return lambda heard: next(numbers_in(heard.raw, heard.locale), None)
-    low, high = parse_range(wanted)
-
-    def match(heard: _Text) -> Decimal | None:
-        return next((number for number in numbers_in(heard.raw, heard.locale) if low <= number <= high), None)
-
-    return match
+    return _number_between(parse_range(wanted))
 
 
-# --- what each matcher takes: how it is made, what it accepts, and that in words
+def _number_between(wanted: tuple[Any, Any]) -> Matcher:
+    low, high = (Decimal(str(bound)) for bound in wanted)
+    if low > high:
+        raise ValueError(f"expected the smaller number first, got {list(wanted)!r}")
+    return _first_number(lambda number: low <= number <= high)
 
 
-def _is_words(wanted: object) -> bool:
-    return isinstance(wanted, tuple) and wanted != () and all(isinstance(word, str) for word in wanted)
+def _number_that(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Matcher]:
+    def make(wanted: float | Decimal) -> Matcher:
+        bound = Decimal(str(wanted))
+        return _first_number(lambda number: compare(number, bound))
+
+    return make
 
 
-def _is_string(wanted: object) -> bool:
-    return isinstance(wanted, str)
+def _find_date(heard: Heard) -> date | None:
+    return find_date(heard.raw, heard.date_order, heard.zone, heard.now)
 
 
-def _is_true(wanted: object) -> bool:
-    return wanted is True
+def _date_that(compare: Callable[[date, date], bool]) -> Callable[[str], Matcher]:
+    def make(wanted: str) -> Matcher:
+        day = parse_day(wanted)
+
+        def match(heard: Heard) -> date | None:
+            found = _find_date(heard)
+            return found if found is not None and compare(found, _day_for(day, wanted, heard)) else None
+
+        return match
+
+    return make
 
 
-def _is_number(wanted: object) -> bool:
+def _day_for(day: date | timedelta, wanted: str, heard: Heard) -> date:
+    if isinstance(day, date):
+        return day
+    if heard.now is None:
+        raise ValueError(f"{wanted!r} is relative to today; expected `now` as well")
+    return today(heard.now, heard.zone) + day
+
+
+def _phone(wanted: bool | str) -> Matcher:
     if isinstance(wanted, str):
-        parse_range(wanted)  # raises what is wrong with it
-    return wanted is True or isinstance(wanted, str)
+        return lambda heard: find_phone(heard.raw, wanted)
+    return lambda heard: find_phone(heard.raw, locale_name(heard.locale).region)
 
 
-_Maker = tuple[Callable[[Any], Matcher], Callable[[object], bool], str]
-_MAKERS: dict[str, _Maker] = {
-    "any_word": (_any_word, _is_words, "a list of words"),
-    "all_words": (_all_words, _is_words, "a list of words"),
-    "phrase": (_phrase, _is_string, "a string"),
-    "only_phrase": (_only_phrase, _is_string, "a string"),
-    "beginning": (_beginning, _is_string, "a string"),
-    "pattern": (_pattern, _is_string, "a string"),
-    "text": (_text, _is_true, "true"),
-    "only_text": (_only_text, _is_string, "a string"),
-    "number": (_number, _is_number, "true or a range, as in 1..5"),
+# --- what each of them takes: how it is made, what it accepts, and that in words
+
+
+class _Kind(NamedTuple):
+    make: Callable[[Any], Matcher]
+    accepts: Callable[[Any], bool]
+    expected: str
+
+
+def _takes_true(make: Callable[[Any], Matcher]) -> _Kind:
+    return _Kind(make, lambda wanted: wanted is True, "true")
+
+
+def _takes_string(make: Callable[[Any], Matcher], expected: str = "a string") -> _Kind:
+    return _Kind(make, lambda wanted: isinstance(wanted, str), expected)
+
+
+def _takes_words(make: Callable[[Any], Matcher]) -> _Kind:
+    return _Kind(make, lambda wanted: fits_argument("words", _listed(wanted)), "a list of words")
+
+
+def _listed(wanted: object) -> object:
+    return list(wanted) if isinstance(wanted, tuple) else wanted
+
+
+_EXPECTED_DATE = EXPECTED_DAY.removeprefix("expected ")
+_KINDS: dict[str, _Kind] = {
+    "any_word": _takes_words(any_word),
+    "all_words": _takes_words(all_words),
+    "phrase": _takes_string(phrase),
+    "only_phrase": _takes_string(only_phrase),
+    "beginning": _takes_string(beginning),
+    "pattern": _takes_string(pattern),
+    "text": _takes_true(_text),
+    "only_text": _takes_string(_only_text),
+    "number": _Kind(_number, lambda wanted: wanted is True or isinstance(wanted, str), "true or a range, as in 1..5"),
+    **{
+        f"number_{name}": _Kind(_number_that(getattr(operator, how)), is_number, "a number")
+        for name, how in {"lt": "lt", "lte": "le", "eq": "eq", "gte": "ge", "gt": "gt"}.items()
+    },
+    "number_between": _Kind(
+        _number_between,
+        lambda wanted: isinstance(wanted, tuple) and len(wanted) == 2 and all(map(is_number, wanted)),
+        "two numbers, the smaller first, as in [1, 5]",
+    ),
+    "date": _takes_true(lambda _: _find_date),
+    **{
+        f"date_{name}": _takes_string(_date_that(getattr(operator, name)), _EXPECTED_DATE)
+        for name in ("lt", "eq", "gt")
+    },
+    "time": _takes_true(lambda _: lambda heard: find_time(heard.raw)),
+    "email": _takes_true(lambda _: lambda heard: find_email(heard.raw)),
+    "phone": _Kind(_phone, lambda wanted: wanted is True or wanted in countries(), "true or a country, as in GB or US"),
 }

@@ -1,118 +1,44 @@
 """The JSON Schema of campaign types, for editors: completion, a description on every key, misfits underlined.
 
 Written from the models the loader itself uses, so the two cannot disagree on keys. Added here is what a schema
-can say and the models say in code: what may not stand together, and what each key means to an author.
+can say and the models say in code: what may not stand together. What each key means to an author is in `schema_keys`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
+from engine.core.actions import PluginActionSpec
+from engine.core.plugins import ActionPlugin, Argument, plugins_in_use
+from engine.core.schema_keys import KEYS, Key
 from engine.core.spec import CampaignTypeSpec
 from engine.core.vocabulary import Spec
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
-DESCRIPTIONS: dict[str, dict[str, str]] = {
-    "CampaignTypeSpec": {
-        "campaign_type": "The name campaigns refer to; letters, digits and underscores.",
-        "version": "A whole number from 1. A registered version never changes; a change is a new version.",
-        "title": "One line for people.",
-        "facts": "What is known of a recipient or set by the campaign: a name and a type each.",
-        "responses": "How an inbound message is understood: a name for each thing to look for in it.",
-        "channel": "The channel messages leave by, unless they say otherwise. Defaults to email.",
-        "ends_within": "A bound on the whole conversation.",
-        "priority": "Which conversations go first, judged at enrolment; the first guard that passes wins.",
-        "start": "The stage every conversation begins in.",
-        "always": "Edges tried first on every response and event, in every stage.",
-        "stages": "The places where a conversation waits or splits, by name.",
-        "exits": "The ends of a conversation, by name: an outcome, or more about it.",
-        "messages": "What is sent, by name.",
-    },
-    "MatcherSpec": {
-        "any_word": "Matches when the text has any of these words.",
-        "all_words": "Matches when the text has all of these words.",
-        "phrase": "Matches when the text has these words in this order, side by side.",
-        "only_phrase": "Matches when the text is these words and nothing else.",
-        "beginning": "Matches when the text begins with this.",
-        "pattern": "Matches when the text matches this regular expression.",
-        "text": "Matches any text that is not blank.",
-        "only_text": "Matches when the text is exactly this, capitals included.",
-        "number": "Matches the first number in the text: any (true) or one within a range, as in 1..5.",
-    },
-    "SendSpec": {
-        "send": "The message to send, by name.",
-        "after": "How long to wait before it is sent. Defaults to at once.",
-        "when": "Send only if this guard passes when the action runs.",
-    },
-    "AssignSpec": {"assign": "The person or queue the conversation is handed to."},
-    "AssigneeSpec": {
-        "to": "The name of a person or queue.",
-        "priority": "How urgent it is for them. Defaults to normal.",
-    },
-    "SetSpec": {"set": "Facts to set, each to a constant, or to a captured value by the name of its response."},
-    "EdgeSpec": {
-        "when": "The guard: taken only if it passes. Defaults to always.",
-        "go": "Where to go: a stage, an exit, or stay.",
-        "otherwise": "Where to go when no edge before it was taken; always the last.",
-        "do": "Actions to carry out on the way, before the next stage's on_enter.",
-        "at_most": "How often a stay may be taken in one visit of the stage; then it is passed over.",
-    },
-    "SplitSpec": {"share": "The part of the conversations that take this edge, as in 50%."},
-    "TimerSpec": {"after": "How long after the stage was entered."},
-    "FollowUpSpec": {
-        "after": "How long after the message before it.",
-        "send": "The message to send, by name.",
-        "times": "How many times in a row. Defaults to 1.",
-        "when": "Send only if this guard passes at that time; else it is skipped.",
-    },
-    "EscalationSpec": {
-        "after": "How long after the stage was entered.",
-        "to": "The person or queue to tell.",
-        "priority": "How urgent it is for them. Defaults to high.",
-    },
-    "VisitsSpec": {
-        "at_most": "How many times the stage may be entered.",
-        "then": "Where one more entry goes instead.",
-    },
-    "StageSpec": {
-        "guidance": "What whoever writes or answers in this stage should know.",
-        "min_stay": "How long responses wait before the stage takes them up; `always` does not wait.",
-        "on_enter": "Actions on entering.",
-        "follow_ups": "Messages while nobody responds, each counted from the one before.",
-        "on_response": "Edges tried on a response, in order.",
-        "on_event": "An edge, or a list of them, for each event by its name.",
-        "split": "Edges tried at once on entering; such a stage does not wait.",
-        "timers": "Edges taken after a time in the stage.",
-        "escalate": "Whom to tell when the conversation stays here long.",
-        "visits": "A bound on how often the stage is entered.",
-    },
-    "ExitSpec": {
-        "outcome": "What analysts count: won, lost or stopped. A response that leads to stopped opts out.",
-        "on_enter": "Actions on entering.",
-    },
-    "MessageSpec": {
-        "subject": "The subject line, a Liquid template.",
-        "text": "The body, a Liquid template.",
-        "file": "A file beside the campaign type that holds the body.",
-    },
-    "EndsWithinSpec": {
-        "at_most": "How long, counted from entering the start stage.",
-        "then": "The exit for a conversation that lasts longer.",
-    },
-    "PrioritySpec": {
-        "when": "The guard, over facts.",
-        "is": "The priority of conversations that pass it.",
-    },
-}
-
 _ONE_TARGET = {"oneOf": [{"required": ["go"]}, {"required": ["otherwise"], "not": {"required": ["when"]}}]}
 _RULES: dict[str, dict[str, Any]] = {
     "EdgeSpec": _ONE_TARGET,
     "SplitSpec": _ONE_TARGET,
-    "TimerSpec": _ONE_TARGET,
+    "TimerSpec": {"allOf": [_ONE_TARGET, {"oneOf": [{"required": ["after"]}, {"required": ["at"]}]}]},
+    "OneMatcherSpec": {"minProperties": 1, "maxProperties": 1},
     "MatcherSpec": {"minProperties": 1, "maxProperties": 1},
     "MessageSpec": {"oneOf": [{"required": ["text"]}, {"required": ["file"]}]},
+}
+
+Rules = Mapping[str, Mapping[str, Any]]
+Keys = Mapping[str, Mapping[str, Key]]
+
+_ARGUMENTS: dict[Argument, tuple[dict[str, Any], Key]] = {
+    "true": ({"const": True}, Key("A matcher of a plug-in.", True)),
+    "text": ({"type": "string", "minLength": 1}, Key("A matcher of a plug-in; takes a text.", "a text")),
+    "words": (
+        {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+        Key("A matcher of a plug-in; takes a list of texts.", ["one", "two"]),
+    ),
+    "number": ({"type": "number"}, Key("A matcher of a plug-in; takes a number.", 10)),
 }
 
 
@@ -122,42 +48,66 @@ def campaign_type_schema() -> dict[str, Any]:
     >>> campaign_type_schema()["properties"]["start"]["description"]
     'The stage every conversation begins in.'
     """
-    schema = CampaignTypeSpec.model_json_schema(ref_template="#/definitions/{model}")
+    schema = schema_of(CampaignTypeSpec, "Campaign type", KEYS, _RULES)
+    arguments = {name: _ARGUMENTS[plugin.argument] for name, plugin in plugins_in_use().matchers.items()}
+    for name in ("MatcherSpec", "OneMatcherSpec"):
+        schema["definitions"][name]["properties"] |= {each: _described(*it) for each, it in arguments.items()}
+    actions = {name: _arguments(plugin) for name, plugin in plugins_in_use().actions.items()}
+    schema["definitions"][PluginActionSpec.__name__]["properties"] |= actions
+    return schema
+
+
+def _arguments(plugin: ActionPlugin) -> dict[str, Any]:
+    return {
+        "description": f"The action {plugin.name} of a plug-in.",
+        "type": "object",
+        "properties": {name: {"description": f"{kind}."} for name, kind in plugin.arguments.items()},
+        "required": [name for name, kind in plugin.arguments.items() if not kind.optional],
+        "additionalProperties": False,
+    }
+
+
+def schema_of(model: type[Spec], title: str, keys: Keys, rules: Rules) -> dict[str, Any]:
+    """The JSON Schema of the files that `model` reads: its keys explained, and the `rules` of what goes together."""
+    schema = model.model_json_schema(ref_template="#/definitions/{model}")
     definitions = schema.pop("$defs")
-    for name, definition in {**definitions, CampaignTypeSpec.__name__: schema}.items():
+    for name, definition in {**definitions, model.__name__: schema}.items():
         for key, described in definition["properties"].items():
-            definition["properties"][key] = _described(_plain(described), _description(name, key))
-        definition.update(_RULES.get(name, {}))
+            definition["properties"][key] = _described(_plain(_given(described)), _key(name, key, keys))
+        definition.update(rules.get(name, {}))
         definition.pop("title")
-    return {"$schema": DRAFT, "title": "Campaign type", **schema, "definitions": definitions}
+    return {"$schema": DRAFT, "title": title, **schema, "definitions": definitions}
+
+
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """`schema` of a key that is there: without the null of one that is left out."""
+    branches = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
+    return branches[0] if len(branches) == 1 else schema | ({"anyOf": branches} if branches else {})
 
 
 def _plain(schema: Any) -> Any:
-    """`schema` as an author sees it: no null for what is left out, no titles made of names, no other names."""
+    """`schema` as an author sees it: no titles made of names, no other names, no defaults, which descriptions tell."""
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    branches = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
-    if len(branches) == 1:
-        return _plain(branches[0])
-    plain = {key: _plain(value) for key, value in schema.items() if key != "title"}
+    plain = {key: _plain(value) for key, value in schema.items() if key not in ("title", "default")}
     if "patternProperties" in plain:
         plain["additionalProperties"] = False
     return plain
 
 
-def _described(schema: dict[str, Any], description: str) -> dict[str, Any]:
-    """`schema` with a description; draft-07 reads nothing beside a `$ref`, so that one is wrapped."""
+def _described(schema: dict[str, Any], key: Key) -> dict[str, Any]:
+    """`schema` with a description and an example; draft-07 reads nothing beside a `$ref`, so that one is wrapped."""
     if "$ref" in schema:
         schema = {"allOf": [schema]}
-    return {**schema, "description": description}
+    return {**schema, "description": key.description, "examples": [deepcopy(key.example)]}
 
 
-def _description(model: str, key: str) -> str:
+def _key(model: str, key: str, keys: Keys) -> Key:
     """What `key` means, in the model itself or in the one it extends."""
     names = (base.__name__ for base in _models(Spec)[model].__mro__)
-    return next(DESCRIPTIONS[name][key] for name in names if key in DESCRIPTIONS.get(name, {}))
+    return next(keys[name][key] for name in names if key in keys.get(name, {}))
 
 
 def _models(base: type[Spec]) -> dict[str, type[Spec]]:

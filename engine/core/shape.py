@@ -7,8 +7,10 @@ together, and the message is written from the type expected at its end.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import time
 from difflib import get_close_matches
 from functools import cache
 from itertools import islice
@@ -19,9 +21,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from engine.core.durations import Duration
+from engine.core.actions import ACTIONS
+from engine.core.at_times import AtRule, AtRuleError, parse_at
+from engine.core.durations import Duration, zone_of
 from engine.core.fact_types import FactType
+from engine.core.plugins import plugins_in_use
 from engine.core.problems import Problem, expected_one_of, shown
+from engine.core.schedules import Rate
 from engine.core.spec import CampaignTypeSpec
 from engine.core.vocabulary import NAME_PATTERN
 from engine.core.yaml_source import Document, Loc
@@ -32,8 +38,12 @@ _PYDANTICS_OWN = frozenset(get_args(ErrorType))
 _NAME = "a name of at most 63 letters, digits and underscores, not beginning with a digit"
 _NOUNS: dict[Any, str] = {
     str: "a text", int: "a whole number", float: "a number", bool: "true or false", Duration: "a duration",
-    FactType: "a fact type", list: "a list", dict: "a mapping",
+    FactType: "a fact type", list: "a list", dict: "a mapping", time: "a time in quotes", frozenset: "days of the week",
+    AtRule: "a fact with an offset", Rate: "a rate",
 }  # fmt: skip
+_CODES = {"duration": "E105", "zone": "E106"}  # of the kinds of misfit that the vocabulary names; the rest is E107
+_RATE = re.compile(r"\s*[0-9]+\s+per\s+\S")
+_CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}")
 
 
 def read_spec(document: Document) -> tuple[CampaignTypeSpec | None, list[Problem]]:
@@ -47,6 +57,9 @@ def read_spec(document: Document) -> tuple[CampaignTypeSpec | None, list[Problem
     for loc in islice(_empty_values(data), _MOST):
         message = f"the key {str(loc[-1])[:40]!r} has no value; expected one, or the key left out"
         problems[loc, ""] = document.problem("E107", message, loc, key=True)
+    for loc in _unquoted_times(data, document):
+        message = "a time without quotes, which other readers of YAML take for a number; quote it"
+        problems[loc, ""] = document.problem("E104", message, loc)
     try:
         spec = CampaignTypeSpec.model_validate(data)
     except ValidationError as error:
@@ -66,6 +79,22 @@ def _empty_values(data: Any, loc: Loc = ()) -> Iterator[Loc]:
         if value is None and isinstance(part, str):
             yield (*loc, part)
         yield from _empty_values(value, (*loc, part))
+
+
+def _unquoted_times(data: Mapping[str, Any], document: Document) -> Iterator[Loc]:
+    """Every H:MM without quotes where a time is expected: in send windows, and alone after a timer's `at`."""
+    stages = data.get("stages")
+    places: list[Loc] = [("stages", name) for name in stages] if isinstance(stages, dict) else []
+    times: list[Loc] = [(*loc, "send_window", key) for loc in ((), *places) for key in ("from", "to", "at")]
+    for loc in places:
+        timers = document.value((*loc, "timers"))
+        times += [(*loc, "timers", index, "at") for index in range(len(timers) if isinstance(timers, list) else 0)]
+    for loc in times:
+        given = document.value(loc)
+        for each in [(*loc, index) for index in range(len(given))] if isinstance(given, list) else [loc]:
+            value = document.value(each)
+            if isinstance(value, str) and _CLOCK.fullmatch(value) and document.is_plain(each):
+                yield each
 
 
 class _Target(NamedTuple):
@@ -106,14 +135,38 @@ def _problem(details: ErrorDetails, target: _Target, document: Document) -> Prob
         message = f"the key {name!r} is missing; expected {_noun(target.expected)}"
         return document.problem("E107", message, target.loc, key=True)
     if kind == "action" and isinstance(given, Mapping) and (misnamed := _unknown_to_all(target.expected, given)):
-        message = _unknown_key(misnamed, _branches(target.expected))
+        message = _unknown_key(misnamed, (*ACTIONS, *plugins_in_use().actions))
         return document.problem("E101", message, (*target.loc, misnamed), key=True)
     message = _misfit(details, target.expected)[:_LONGEST_MESSAGE]
     if kind == "range":
         return document.problem("E107", message, (*target.loc, "number"))
+    if kind == "at" and isinstance(given, str):
+        return _no_at_rule(given, message, target.loc, document)
+    if kind == "zone":
+        message += _zone_hint(given)
     is_whole = kind not in _PYDANTICS_OWN and isinstance(given, Mapping)
-    code = "E105" if kind == "duration" else "E107"
+    code = "E105" if kind == "rate" and _RATE.match(str(given)) else _CODES.get(kind, "E107")
     return document.problem(code, message, target.loc, key=target.is_key or is_whole)
+
+
+def _no_at_rule(given: str, message: str, loc: Loc, document: Document) -> Problem:
+    """A timer's `at` that cannot be read, at the character that is wrong; what follows a sign is a duration."""
+    try:
+        parse_at(given)
+    except AtRuleError as error:
+        code = "E105" if given[: error.offset].rstrip().endswith(("+", "-")) else "E107"
+        return document.problem(code, message, loc, offset=error.offset)
+    raise AssertionError(f"{given!r} is a rule after all")
+
+
+def _zone_hint(given: object) -> str:
+    """The zone that is meant when only its capitals or underscores are wrong."""
+    parts = str(given).strip()[:40].split("/")
+    meant = "/".join("_".join(word.capitalize() for word in re.split(r"[\s_]+", part)) for part in parts)
+    try:
+        return f"; did you mean {zone_of(meant).key}?" if meant != given else ""
+    except ValueError:
+        return ""
 
 
 def _misfit(details: ErrorDetails, expected: Any) -> str:

@@ -4,7 +4,7 @@ These models check shape only: keys, types, durations, fact types. Names that le
 and conversations that never end are the work of `engine.core.checks`, which sees the whole. Every model is frozen
 and refuses unknown keys. `JSON Schema` for editors is written from these very models.
 
-`fact_types`, `matchers` and `actions` hold the parts; `vocabulary` what they all share.
+`fact_types`, `matchers`, `actions` and `schedules` hold the parts; `vocabulary` what they all share.
 """
 
 from __future__ import annotations
@@ -12,15 +12,34 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from engine.core.actions import Action
+from engine.core.at_times import AtRule, parse_at
 from engine.core.fact_types import FactTypeText
 from engine.core.matchers import ResponseSpec
+from engine.core.schedules import LimitsSpec, WindowSpec
 from engine.core.vocabulary import STAY, Name, Priority, Span, Spec, Text
 
 Outcome = Literal["won", "lost", "stopped"]
+
+
+def _at_rule(value: object) -> AtRule:
+    if isinstance(value, AtRule):
+        return value
+    try:
+        return parse_at(value)
+    except ValueError as error:
+        raise PydanticCustomError("at", "{reason}", {"reason": str(error)}) from error
+
+
+AtText = Annotated[
+    AtRule,
+    PlainValidator(_at_rule),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["renewal_on - 30d 09:00"]}),
+]
 
 
 class EdgeSpec(Spec):
@@ -61,9 +80,16 @@ class SplitSpec(EdgeSpec):
 
 
 class TimerSpec(EdgeSpec):
-    """An edge that is taken `after` a while in the stage."""
+    """An edge that is taken `after` a while in the stage, or `at` an instant that a date of the recipient gives."""
 
-    after: Span
+    after: Span | None = None
+    at: AtText | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> TimerSpec:
+        if (self.after is None) == (self.at is None):
+            raise PydanticCustomError("timer", "a timer needs one time; expected either after: or at:")
+        return self
 
 
 class FollowUpSpec(Spec):
@@ -71,8 +97,11 @@ class FollowUpSpec(Spec):
 
     after: Span
     send: Text
+    channel: Name | None = None
     times: int = Field(1, ge=1, le=100)
     when: Text | None = None
+    ignore_window: bool = False
+    ignore_limits: bool = False
 
 
 class EscalationSpec(Spec):
@@ -98,6 +127,7 @@ class StageSpec(Spec):
     """A place where a conversation waits (for responses, events, time) or splits at once."""
 
     guidance: str | None = None
+    send_window: WindowSpec | None = None
     min_stay: Span | None = None
     on_enter: list[Action] = []
     follow_ups: list[FollowUpSpec] = []
@@ -159,6 +189,8 @@ class CampaignTypeSpec(Spec):
     facts: dict[Name, FactTypeText] = {}
     responses: dict[Name, ResponseSpec] = {}
     channel: Name = "email"
+    send_window: WindowSpec | None = None
+    limits: LimitsSpec | None = None
     ends_within: EndsWithinSpec | None = None
     priority: list[PrioritySpec] = []
     start: Text

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from liquid import Environment, RenderContext
 from liquid.exceptions import (
@@ -26,7 +26,9 @@ from liquid.template import BoundTemplate
 from liquid.undefined import FalsyStrictUndefined, Undefined
 from liquid.utils import ReadOnlyChainMap
 
-NAMESPACES = frozenset({"recipient", "campaign"})
+from engine.core.presence import unguarded
+from engine.core.variables import NAMESPACES, Use, line_and_column
+
 # Errors whose own text quotes the template only, never a value of the recipient.
 _NAMELESS = (LiquidSyntaxError, ResourceLimitError, UndefinedError)
 _MARKUP = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
@@ -41,24 +43,19 @@ class TemplateError(ValueError):
         self.message, self.line, self.column = message, line, column
 
 
-class Use(NamedTuple):
-    """One place where a template needs a value from outside."""
-
-    name: str
-    line: int
-    column: int
-
-
 class Template:
     """A compiled message text: `uses` lists what it needs from outside, in order, `variables` their names.
 
-    A name is the variable's root, or `recipient.email` and the like under one of NAMESPACES.
+    A name is the variable's root, or `recipient.email` and the like under one of NAMESPACES. `needed` are the uses
+    that fail when the value is missing, see `engine.core.presence`.
     """
 
     def __init__(self, text: str, bound: BoundTemplate, analysis: TemplateAnalysis) -> None:
         self.text = text
         self._bound = bound
         self.uses = tuple(sorted(_uses(text, analysis), key=lambda use: (use.line, use.column)))
+        bare = {line_and_column(text, index) for index in unguarded(bound.nodes)}
+        self.needed = tuple(use for use in self.uses if (use.line, use.column) in bare)
         self.variables = frozenset(use.name for use in self.uses)
 
     def render(self, values: Mapping[str, Any]) -> str:
@@ -89,7 +86,7 @@ def compile_template(text: str) -> Template:
         raise _template_error(text, error) from error
     for name, spans in analysis.filters.items():
         if name not in _ENVIRONMENT.filters:
-            raise TemplateError(f"unknown filter {name!r}", *_line_column(text, spans[0].index))
+            raise TemplateError(f"unknown filter {name!r}", *line_and_column(text, spans[0].index))
     return Template(text, bound, analysis)
 
 
@@ -151,7 +148,7 @@ _ENVIRONMENT = _environment()
 def _uses(text: str, analysis: TemplateAnalysis) -> Iterator[Use]:
     for variables in analysis.globals.values():
         for variable in variables:
-            yield Use(_name(variable), *_line_column(text, variable.span.index))
+            yield Use(_name(variable), *line_and_column(text, variable.span.index))
 
 
 def _name(variable: Variable) -> str:
@@ -165,7 +162,7 @@ def _template_error(text: str, error: Exception) -> TemplateError:
     if not isinstance(error, LiquidError):
         return TemplateError(f"cannot be rendered ({type(error).__name__})")
     index = error.token.start_index if error.token else 0
-    place = _line_column(text, index if index >= 0 else _unfinished(text))
+    place = line_and_column(text, index if index >= 0 else _unfinished(text))
     if isinstance(error, _NAMELESS):
         return TemplateError(str(error.message).splitlines()[0], *place)
     what = error.token.value if error.token else "a filter"
@@ -184,8 +181,3 @@ def _unfinished(text: str) -> int:
                 return markup.start()
             opened = markup.start() if opened is None else opened
     return opened or 0
-
-
-def _line_column(text: str, index: int) -> tuple[int, int]:
-    before = text[:index]
-    return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from engine.core.durations import Duration, parse_duration
+from engine.core.durations import PATTERN, Duration, parse_duration
 
 Priority = Literal["high", "normal", "low"]
 OTHER = "other"
@@ -37,5 +37,5 @@ Span = Annotated[
     Duration,
     PlainValidator(_duration),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": r"^\s*[0-9]{1,9}\s*(s|m|h|d|w)\s*$", "examples": ["48h", "3d"]}),
+    WithJsonSchema({"type": "string", "pattern": rf"^{PATTERN}$", "examples": ["48h", "3d"]}),
 ]

@@ -8,7 +8,7 @@ all is read in bounded time and memory. Nothing here raises: what is wrong stand
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from engine.core.composer import LINE_BREAK, UNUSABLE, Mark, Node, compose
@@ -38,6 +38,16 @@ class Document:
         """Whether the file has a value at `loc`."""
         return len(self._path(loc)) == len(loc)
 
+    def value(self, loc: Loc) -> Any:
+        """The data at `loc`, or None when the file has none there."""
+        path = self._path(loc)
+        return path[-1].data if path and len(path) == len(loc) else None
+
+    def is_plain(self, loc: Loc) -> bool:
+        """Whether the value at `loc` is a scalar that stands without quotes."""
+        path = self._path(loc)
+        return bool(path) and len(path) == len(loc) and path[-1].is_scalar and path[-1].plain
+
     def position(self, loc: Loc, *, key: bool = False, offset: int | None = None) -> tuple[int, int]:
         """The line and column, both from 1, of the value at `loc`, or of its key.
 
@@ -57,6 +67,20 @@ class Document:
         text = self.lines[line - 1] if line <= len(self.lines) else ""
         snippet = "" if column > _WIDEST_SNIPPET else UNUSABLE.sub("\ufffd", text[:_WIDEST_SNIPPET])
         return Problem(self.file, line, column, code, message, source=snippet)
+
+    def texts(self) -> Iterator[tuple[int, int]]:
+        """Where each scalar begins and ends, as indices of characters; an anchor's once."""
+        waiting, seen = [self.root] if self.root else [], set[int]()
+        while waiting:
+            node = waiting.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if node.is_scalar:
+                yield node.start.at, node.end
+            waiting += node.items
+            for entry in node.entries.values():
+                waiting += entry
 
     def _mark(self, loc: Loc, key: bool, offset: int | None) -> Mark:
         if self.root is None:

@@ -37,6 +37,7 @@ class Database:
         )
         self._engine: AsyncEngine = create_async_engine(
             self.url,
+            isolation_level="READ COMMITTED",  # that limits are exact rests on it: see engine.worker
             pool_size=pool_size,
             pool_pre_ping=True,
             json_deserializer=orjson.loads,

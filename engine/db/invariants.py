@@ -1,7 +1,8 @@
 """What must hold in every database, whoever was killed and however many worked on it at once. For tests and drills.
 
-History has no gaps and tells where each conversation stands; the outbox holds what history says was sent off; and
-every counter is the count of the rows it counts. Each check is one statement, so it also holds while others work; it
+History has no gaps and tells where each conversation stands; the outbox holds what history says was sent off; every
+emitted event belongs to a step of its conversation; every counter is the count of the rows it counts; and every bucket
+has the gate without which nothing leaves. Each check is one statement, so it also holds while others work; it
 walks whole tables. Where old history has been dropped, its conversations are no longer gapless.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.db.buckets import BUCKETS
 
 _SHOWN = 10
 
@@ -41,6 +44,24 @@ _SENDS = """
       FROM campaign_engine.stage_history h FULL JOIN made USING (bucket, conversation_id, seq)
      WHERE coalesce(sends, 0) <> coalesce(messages, 0) OR messages <> places
      ORDER BY 1
+"""
+
+_EMITTED = """
+    SELECT format('event %s of conversation %s: its history has no step %s then', e.name, e.conversation_id,
+                  e.provider_message_id)
+      FROM campaign_engine.events e
+      LEFT JOIN campaign_engine.stage_history h
+        ON h.bucket = e.bucket AND h.conversation_id = e.conversation_id AND h.at = e.received_at
+       AND CAST(h.seq AS text) = split_part(e.provider_message_id, '.', 1)
+     WHERE e.status = 'emitted' AND h.seq IS NULL
+     ORDER BY 1
+"""
+
+_GATES = """
+    SELECT format('bucket %s has no send gate, so no message of it leaves', known.bucket)
+      FROM unnest(CAST(:buckets AS smallint[])) AS known (bucket)
+     WHERE NOT EXISTS (SELECT FROM campaign_engine.send_gates g WHERE g.bucket = known.bucket)
+     ORDER BY known.bucket
 """
 
 # What each metric counts stands above `metric_deltas` in `engine.db.tables`. Some rows do not tell all that was
@@ -86,8 +107,9 @@ _COUNTS = """
 async def find_violations(connection: AsyncConnection) -> list[str]:
     """One line for each promise that is broken, the first few of each kind; empty when all hold."""
     violations: list[str] = []
-    for check in (_GAPS, _SENDS, _COUNTS):
-        found = [line for (line,) in await connection.execute(text(check))]
+    for check in (_GAPS, _SENDS, _EMITTED, _COUNTS, _GATES):
+        given = {"buckets": list(BUCKETS)} if check is _GATES else {}
+        found = [line for (line,) in await connection.execute(text(check), given)]
         violations += found[:_SHOWN]
         if len(found) > _SHOWN:
             violations.append(f"and {len(found) - _SHOWN} more of the kind")

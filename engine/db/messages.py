@@ -1,4 +1,4 @@
-"""The worker's statements on the outbox: find where messages are due, lease, look, mark.
+"""The worker's statements on the outbox: find where messages are due, lease, look, count, mark.
 
 A leased message has status `leased` and a `lease_until` that all messages of one batch share; no other message has
 one. Every later statement asks for that very instant, so a worker that comes too late, because its lease ran out and
@@ -60,6 +60,20 @@ class LeasedMessage:
     campaign_name: str
     campaign_type: str
     campaign_status: str
+    recipient_id: UUID
+    ignores_window: bool = False
+    ignores_limits: bool = False
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it must not leave any more: called off, opted out, or whom it was for is gone."""
+        return (
+            self.cancel_requested
+            or self.unsubscribed_at is not None
+            or self.campaign_status == "cancelled"
+            or self.recipient_key is None
+            or self.context is None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +127,11 @@ FIND_WAITING_CHANNELS = f"""
     ORDER BY due.channel
 """  # noqa: S608 - constants of this module
 
+# Whoever has the row leases from the bucket; a worker that meets another there goes on to the next bucket.
+LOCK_GATE = """
+    SELECT bucket FROM campaign_engine.send_gates WHERE bucket = %(bucket)s FOR UPDATE SKIP LOCKED
+"""
+
 # The inner query walks the index in the order in which messages leave and skips what another worker is
 # taking; both levels name the bucket. The join back is by primary key with `at`, so only the partitions that
 # matter are touched.
@@ -138,7 +157,8 @@ FIND_LEASED = """
            message.stage, message.channel, message.message,
            conversation.context, conversation.version, conversation.timezone, conversation.locale,
            recipient.key, recipient.email, recipient.phone, recipient.unsubscribed_at,
-           campaign.id, campaign.name, campaign.campaign_type, campaign.status
+           campaign.id, campaign.name, campaign.campaign_type, campaign.status,
+           message.recipient_id, message.ignores_window, message.ignores_limits
     FROM jsonb_to_recordset(CAST(%(keys)s AS jsonb))
          AS given (conversation_id uuid, seq integer, ordinal smallint, at timestamptz)
     JOIN campaign_engine.outbox AS message
@@ -151,6 +171,31 @@ FIND_LEASED = """
     LEFT JOIN campaign_engine.recipients AS recipient
         ON recipient.bucket = %(bucket)s AND recipient.id = message.recipient_id
     ORDER BY message.not_before, message.seq, message.ordinal
+"""
+
+# What each recipient was sent by all campaigns: the latest few, read off the end of an index, and what other leases
+# have in flight. That counts as sent now, or at the end of its lease if that is over: no worker sends later. One
+# statement sees a message on its way from leased to sent in one of the two places, never in both or neither.
+FIND_SENDS = """
+    SELECT given.id, past.at
+    FROM unnest(CAST(%(recipients)s AS uuid[])) AS given (id)
+    CROSS JOIN LATERAL (
+        (
+            SELECT sent_at AS at FROM campaign_engine.outbox
+            WHERE bucket = %(bucket)s AND recipient_id = given.id AND status = 'sent'
+            ORDER BY sent_at DESC
+            LIMIT %(most)s
+        )
+        UNION ALL
+        SELECT least(lease_until, %(now)s) FROM campaign_engine.outbox
+        WHERE bucket = %(bucket)s AND recipient_id = given.id AND status = 'leased'
+            AND (conversation_id, seq, ordinal) NOT IN (
+                SELECT conversation_id, seq, ordinal
+                FROM jsonb_to_recordset(CAST(%(keys)s AS jsonb))
+                     AS own (conversation_id uuid, seq integer, ordinal smallint)
+            )
+    ) AS past
+    ORDER BY past.at
 """
 
 # Locked in the order of their ids, as everyone locks conversations, and before any row of the outbox.
@@ -202,6 +247,10 @@ class MessageRepository:
         values = {"buckets": list(BUCKETS), "now": now, "channels": channels}
         return [channel for (channel,) in await self._fetch(FIND_WAITING_CHANNELS, values)]
 
+    async def lock_gate(self, bucket: int) -> bool:
+        """Whether the caller may lease from `bucket` until it commits; False when another worker is at it."""
+        return bool(await self._fetch(LOCK_GATE, {"bucket": bucket}))
+
     async def lease_messages(
         self, bucket: int, now: datetime, until: datetime, channels: list[str] | None, limit: int
     ) -> list[MessageKey]:
@@ -213,6 +262,16 @@ class MessageRepository:
         """Those of `keys` still leased `until` then, in the order to leave, with all that decides on them."""
         found = await self._fetch(FIND_LEASED, {"bucket": bucket, "until": until, "keys": _json(keys)})
         return [LeasedMessage(MessageKey(*row[:4]), *row[4:]) for row in found]
+
+    async def find_sends(
+        self, bucket: int, now: datetime, recipients: set[UUID], most: int, own: Sequence[MessageKey]
+    ) -> dict[UUID, list[datetime]]:
+        """When `recipients` were sent something, in order: the last `most` and what is in flight, but for `own`."""
+        values = {"bucket": bucket, "now": now, "recipients": list(recipients), "most": most, "keys": _json(own)}
+        sends: dict[UUID, list[datetime]] = {}
+        for recipient, at in await self._fetch(FIND_SENDS, values):
+            sends.setdefault(recipient, []).append(at)
+        return sends
 
     async def mark_conversations_due(self, bucket: int, ids: set[UUID], now: datetime) -> None:
         """Wake the active ones of `ids` that would sleep beyond `now`; they stay locked to the commit."""

@@ -2,13 +2,14 @@
 
 `context` is `{"facts": {…}, "captured": {…}}`. `progress` holds the counters and pending instants of
 `engine.core.model.Conversation`, each key left out while it has its default, so that a fresh conversation is short.
-Instants are ISO 8601 in UTC; a due thing is `[instant, rank, index]`. Numbers keep their exact value.
+Instants are ISO 8601 in UTC; a due thing is `[instant, rank, index]`. Numbers keep their exact value. A date is its
+ISO text; what a fact or response holds is told by the campaign type, so a text that looks like a date stays a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -87,9 +88,9 @@ class ConversationCodec:
             if kind.kind in ("int", "number", "date", "datetime")
         }
         captured: dict[str, Conversion] = {
-            name: _decimal
+            name: _CAPTURED[spec.captures]
             for name, spec in compiled.spec.responses.items()
-            if isinstance(spec, MatcherSpec) and spec.number is not None
+            if isinstance(spec, MatcherSpec) and spec.captures in _CAPTURED
         }
         self._conversions = {"facts": facts, "captured": captured}
 
@@ -167,3 +168,6 @@ def dump_values(values: Mapping[str, Any]) -> Json:
 
 def _decimal(value: Any) -> Decimal:
     return Decimal(str(value))
+
+
+_CAPTURED: dict[str, Conversion] = {"number": _decimal, "date": date.fromisoformat}

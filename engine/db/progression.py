@@ -47,13 +47,14 @@ _ADVANCE = """
     ), messages AS (
         INSERT INTO campaign_engine.outbox
                (bucket, conversation_id, campaign_id, recipient_id, at, not_before, seq, ordinal, awaited, status,
-                scope, stage, channel, message)
+                scope, stage, channel, message, ignores_window, ignores_limits)
         SELECT %(bucket)s, m.id, m.campaign_id, m.recipient_id, %(now)s, o.not_before, o.seq, o.ordinal, o.awaited,
-               o.status, o.scope, o.stage, o.channel, o.message
+               o.status, o.scope, o.stage, o.channel, o.message, o.ignores_window, o.ignores_limits
           FROM moved m
           JOIN jsonb_to_recordset(%(messages)s::jsonb) AS o(
                number int, not_before timestamptz, seq int, ordinal smallint, awaited boolean, status text, scope text,
-               stage text, channel text, message text) ON o.number = m.number
+               stage text, channel text, message text, ignores_window boolean, ignores_limits boolean)
+               ON o.number = m.number
     ), counted AS (
         INSERT INTO campaign_engine.metric_deltas
                (bucket, campaign_id, day, metric, stage, target, label, count, duration_us)
@@ -130,6 +131,21 @@ _INSERT_ASSIGNMENTS = """
      CROSS JOIN unnest(i.ids) AS one(id)
 """
 
+# The id says which event it is, so no repetition can add one. One with nobody's row left to name goes without a key.
+_INSERT_EMITTED = """
+    INSERT INTO campaign_engine.events
+           (bucket, id, conversation_id, campaign_id, recipient_key, name, provider, provider_message_id, status,
+            received_at, stage)
+    SELECT %(bucket)s, left(encode(sha256((one.id || 'emitted' || told.place)::bytea), 'hex'), 32)::uuid, one.id,
+           i.campaign_id, coalesce(r.key, ''), i.name, 'campaign', told.place, 'emitted', %(now)s, i.stage
+      FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
+           ids uuid[], seq int, ordinal smallint, campaign_id uuid, stage text, name text)
+     CROSS JOIN LATERAL (VALUES (i.seq || '.' || i.ordinal)) AS told (place)
+     CROSS JOIN unnest(i.ids) AS one(id)
+      LEFT JOIN campaign_engine.conversations c ON c.bucket = %(bucket)s AND c.id = one.id
+      LEFT JOIN campaign_engine.recipients r ON r.bucket = %(bucket)s AND r.id = c.recipient_id
+"""
+
 Cancelled = tuple[str, str, str, str, int]
 
 
@@ -174,6 +190,10 @@ class ProgressionRepository:
 
     async def insert_assignments(self, rows: Rows) -> None:
         await self._run(_INSERT_ASSIGNMENTS, rows=_json(rows))
+
+    async def insert_emitted(self, rows: Rows) -> None:
+        """Keep events that campaigns tell other systems."""
+        await self._run(_INSERT_EMITTED, rows=_json(rows))
 
     async def _run(self, statement: str, **given: Any) -> list[Any]:
         driver = await driver_of(self._connection)

@@ -90,6 +90,16 @@ _FIND_CONVERSATION = text("""
      WHERE c.bucket = :bucket AND c.id = :id
 """)
 
+# As enrolment chose it: the recipient's zone, else the campaign's, else UTC. None when both have changed since.
+_FIND_ZONE_SOURCE = text("""
+    SELECT CASE c.timezone WHEN r.timezone THEN 'recipient' WHEN g.timezone THEN 'campaign'
+                           WHEN 'UTC' THEN 'default' END
+      FROM campaign_engine.conversations c
+      JOIN campaign_engine.campaigns g ON g.id = c.campaign_id
+      LEFT JOIN campaign_engine.recipients r ON r.bucket = c.bucket AND r.id = c.recipient_id
+     WHERE c.bucket = :bucket AND c.id = :id
+""")
+
 _FIND_HISTORY = text("""
     SELECT seq, at, from_stage, to_stage, cause, edge, entered, sends
       FROM campaign_engine.stage_history
@@ -139,6 +149,12 @@ class ReadingRepository:
             "limit": limit,
         }
         return [ConversationRow(*row) for row in await self._connection.execute(_FIND_CONVERSATIONS, given)]
+
+    async def find_zone_source(self, id: UUID) -> str | None:
+        """Whose time zone a conversation keeps: `recipient`, `campaign` or `default`; None when that is not known."""
+        found = await self._connection.execute(_FIND_ZONE_SOURCE, {"bucket": bucket_of(id), "id": id})
+        source: str | None = found.scalar_one()
+        return source
 
     async def find_conversation(self, conversation_id: UUID | str) -> ConversationRow:
         """One conversation. Raises UnknownError, also for what cannot be an id."""

@@ -184,6 +184,8 @@ outbox = Table(
     Column("channel", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("last_error", Text),
+    Column("ignores_window", Boolean, nullable=False, server_default=text("false")),
+    Column("ignores_limits", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("bucket", "conversation_id", "seq", "ordinal", "at"),
     Index(  # the order in which messages leave, so that a lease reads no more than it takes
         "outbox_unsent",
@@ -193,7 +195,19 @@ outbox = Table(
         "ordinal",
         postgresql_where=text("status IN ('ready', 'leased')"),
     ),
+    # What limits count. Two indexes, not one of both: so that of sent ones never holds a dead entry, and that of the
+    # few in flight stays small. A message is in each once.
+    Index("outbox_sent", "bucket", "recipient_id", "sent_at", postgresql_where=text("status = 'sent'")),
+    Index("outbox_leased", "bucket", "recipient_id", postgresql_where=text("status = 'leased'")),
     postgresql_partition_by="RANGE (at)",
+)
+
+# One row a bucket, never changed, only locked: whoever leases messages of a bucket holds its gate, so that one worker
+# at a time counts what its recipients were sent (see `engine.worker`).
+send_gates = Table(
+    "send_gates",
+    metadata,
+    Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
 )
 
 responses = Table(
@@ -217,6 +231,8 @@ responses = Table(
     Index("responses_waiting", "bucket", "conversation_id", postgresql_where=text("status = 'waiting'")),
 )
 
+# Both ways: what happened to recipients (waiting, processed, unmatched), and what campaigns tell other systems
+# (emitted), whose provider is `campaign` and whose message id is the SEQ.ORDINAL of what emitted it.
 events = Table(
     "events",
     metadata,
@@ -231,9 +247,11 @@ events = Table(
     Column("status", Text, nullable=False),
     _at("received_at", nullable=False),
     _at("processed_at"),
+    Column("stage", Text),  # the stage that emitted it
     PrimaryKeyConstraint("bucket", "id"),
     Index("events_message", "bucket", "provider", "provider_message_id", "conversation_id", unique=True),
     Index("events_waiting", "bucket", "conversation_id", postgresql_where=text("status = 'waiting'")),
+    Index("events_emitted", "bucket", "received_at", postgresql_where=text("status = 'emitted'")),
 )
 
 assignments = Table(

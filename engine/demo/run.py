@@ -17,6 +17,8 @@ from uuid import UUID
 from engine.application import Application, assemble, home_of
 from engine.audience import open_csv
 from engine.authoring.files import load_spec
+from engine.authoring.people import People
+from engine.authoring.people_file import load_people, people_file_beside
 from engine.campaigns import NewCampaign, create_campaign
 from engine.channels.registry import Channels
 from engine.clock import SimulatedClock
@@ -26,7 +28,7 @@ from engine.db.database import Database
 from engine.db.embedded import EmbeddedPostgres
 from engine.db.invariants import find_violations
 from engine.db.migrate import ROOT, upgrade
-from engine.demo.people import People
+from engine.demo.people import Crowd, Home
 from engine.demo.view import open_view, tell
 from engine.demo.world import Postbox, World
 from engine.enrolment import Enrolment, EnrolmentReport
@@ -82,7 +84,7 @@ def run(settings: Settings, recipients: Path | None, days: int, seed: int) -> Re
     started = monotonic()
     audience, unreadable = _read(recipients or RECIPIENTS)
     types = [_load(plan) for plan in PLANS]
-    people = People(seed, {each["key"].strip(): each.get("timezone", "").strip() for each in audience})
+    crowd = Crowd(seed, [_people(plan, loaded) for plan, loaded in zip(PLANS, types, strict=True)], _homes(audience))
     settings = settings.model_copy(update={"database_url": "", "campaign_metrics_ttl": 0})
     server = EmbeddedPostgres(settings.campaign_home)
     with server, server.lock("demo", on_wait=lambda: tell("Another demo is running; this one starts when it ends.")):
@@ -91,7 +93,7 @@ def run(settings: Settings, recipients: Path | None, days: int, seed: int) -> Re
         server.recreate_database(DATABASE, {"synchronous_commit": "off"})
         with server.lock("migrate"):
             upgrade(server.url(DATABASE))
-        report = asyncio.run(_simulate(server.url(DATABASE), settings, types, audience, people, days))
+        report = asyncio.run(_simulate(server.url(DATABASE), settings, types, audience, crowd, days))
     return replace(report, seconds=round(monotonic() - started, 1), rejected=report.rejected + unreadable)
 
 
@@ -109,8 +111,23 @@ def _load(plan: Plan) -> LoadedType:
     return load_spec(plan.path)
 
 
+def _people(plan: Plan, loaded: LoadedType) -> People:
+    """What the people file beside the campaign type says of those who get its messages."""
+    file = people_file_beside(plan.path)
+    if file is None:
+        raise RefusedError(f"the demo needs a people file beside {plan.path}", hint="Run it from a checkout.")
+    return load_people(file, loaded.spec)
+
+
+def _homes(audience: list[Recipient]) -> dict[str, Home]:
+    return {
+        each["key"].strip(): Home(each.get("timezone", "").strip() or "UTC", each.get("locale", "").strip() or "en")
+        for each in audience
+    }
+
+
 async def _simulate(
-    url: str, settings: Settings, types: list[LoadedType], audience: list[Recipient], people: People, days: int
+    url: str, settings: Settings, types: list[LoadedType], audience: list[Recipient], crowd: Crowd, days: int
 ) -> Report:
     database = Database(url, embedded=True)
     clock = SimulatedClock(START)
@@ -119,7 +136,7 @@ async def _simulate(
     try:
         ids = [await _create(application, plan, loaded) for plan, loaded in zip(PLANS, types, strict=True)]
         enrolled = await _enrol(application, ids, audience)
-        world = World(application, clock, people, mail)
+        world = World(application, clock, crowd, mail)
         with open_view(days) as view:
             await world.live(days, ids, view)
         await application.channels.close()

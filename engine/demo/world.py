@@ -18,7 +18,7 @@ from engine.application import Application
 from engine.channels.file import FileChannel
 from engine.channels.protocol import OutgoingMessage
 from engine.clock import SimulatedClock
-from engine.demo.people import People
+from engine.demo.people import Crowd
 from engine.demo.view import Moment, View
 from engine.inbox import Inbound
 
@@ -65,14 +65,14 @@ class World:
     """Everything that happens. The counters tell what people did so far."""
 
     def __init__(
-        self, application: Application, clock: SimulatedClock, people: People, postboxes: Mapping[str, Postbox]
+        self, application: Application, clock: SimulatedClock, crowd: Crowd, postboxes: Mapping[str, Postbox]
     ) -> None:
         self.sent = 0
         self.received = 0
         self.repeated = 0
         self._application = application
         self._clock = clock
-        self._people = people
+        self._crowd = crowd
         self._postboxes = postboxes
         self._coming: list[Coming] = []
 
@@ -102,7 +102,7 @@ class World:
         self.sent += (await self._application.worker.drain()).sent
         for postbox in self._postboxes.values():
             for message in postbox.empty():
-                self._expect(message.campaign_id, self._people.react(message))
+                self._expect(message.campaign_id, self._crowd.react(message))
 
     def _expect(self, campaign_id: UUID, reactions: Iterable[Inbound]) -> None:
         for each in reactions:

@@ -5,7 +5,8 @@ What is done with a block follows from the language of its fence:
     console   commands after `$ ` (`> ` goes on), each with exactly the output below it; `…` stands for anything
     sql       must run; a `text` block right below it shows its rows, as psql prints them
     python    must run; a `text` block right below it is what it prints
-    yaml      a whole campaign type has neither errors nor warnings, whole scenarios pass, a part fits the vocabulary
+    yaml      a whole campaign type has neither errors nor warnings, whole scenarios pass, people fit the type beside
+              them, a part fits the vocabulary
     mermaid   what `campaign types show` draws of the campaign type above it
     text      nothing
 
@@ -28,6 +29,8 @@ import structlog
 from typer.testing import CliRunner
 
 from engine.authoring.files import check_file
+from engine.authoring.linting import is_people_file
+from engine.authoring.people_file import check_people_file
 from engine.authoring.scenarios import run_scenarios
 from engine.cli.app import app
 from engine.core.loader import parse_campaign_type
@@ -158,7 +161,9 @@ class Bench:
     def _yaml(self, block: Block) -> None:
         data = read_yaml(block.text, "page").data
         assert isinstance(data, dict), "a yaml block is a mapping"
-        if "scenarios" in data:
+        if block.file and is_people_file(Path(block.file)):
+            assert check_people_file(self.folder / block.file) == []
+        elif "scenarios" in data:
             assert block.file, "scenarios need a file name, and the campaign type beside it"
             report = run_scenarios(self.folder / block.file)
             assert report.failed == 0, report.render()

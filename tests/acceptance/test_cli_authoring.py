@@ -26,8 +26,10 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_shipped_is_clean(offline: Program) -> None:
-    assert offline("types", "lint", SHIPPED) == ""
     assert offline.json("types", "lint", SHIPPED) == []
+    proved = offline("types", "lint", SHIPPED)
+    assert "b2b_nurture.yaml:\n  longest conversation: 42d\n  most messages to one recipient: 10\n" in proved
+    assert "  exit no_answer: awareness after 168h\n" in proved
 
 
 def test_an_error_is_shown_with_its_place_and_is_exit_code_1(offline: Program, broken: Path) -> None:
@@ -105,9 +107,19 @@ def test_the_diagram_has_every_stage_and_way(offline: Program) -> None:
     assert "    accepted --> [*]: won" in lines
 
 
+def test_the_picture_is_printed_or_written_to_a_file(offline: Program, tmp_path: Path) -> None:
+    printed = offline("types", "show", NURTURE, "--format", "svg")
+    assert printed.startswith("<svg ")
+    file = tmp_path / "nurture.svg"
+    assert offline.json("types", "show", NURTURE, "--format", "svg", "-o", file) == {"file": str(file)}
+    assert file.read_text(encoding="utf-8") == printed
+    assert "cannot write" in offline.refuses("types", "show", NURTURE, "--format", "svg", "-o", tmp_path)
+
+
 def test_a_format_that_is_not_there_names_those_that_are(offline: Program) -> None:
-    message = offline.refuses("types", "show", NURTURE, "--format", "svg", code=2)
+    message = offline.refuses("types", "show", NURTURE, "--format", "png", code=2)
     assert "json" in message
+    assert "svg" in message
     assert "mermaid" in message
 
 

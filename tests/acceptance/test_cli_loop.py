@@ -75,7 +75,7 @@ def test_the_explanation_names_each_guard_its_verdict_and_the_zone_of_its_times(
     id = campaign.create(people, "--now", NOW)
     campaign("tick", "--now", NOW)
     told = campaign("explain", conversation_of(campaign, id, "bob"), "--now", NOW)
-    assert "in the recipient's zone, America/New_York" in told
+    assert "in America/New_York, the recipient's zone" in told
     assert "now            2026-03-02 04:00:00" in told
     assert 'when answer == "stop": unknown, so it does not pass (answer is missing)' in told
     assert "waits for a response, not before 2026-03-03 04:00:00" in told  # min_stay
@@ -189,3 +189,21 @@ def test_what_runs_on_and_on_ends_in_peace_on_sigterm(
     out, err = running.communicate(timeout=30)
     assert (running.returncode, err) == (0, "")
     assert set(json.loads(out).values()) >= {0}
+
+
+@pytest.mark.parametrize(
+    ("zone", "source", "says"),
+    [
+        ("Asia/Tokyo", "campaign", "in Asia/Tokyo, the campaign's zone, since the recipient has none"),
+        (None, "default", "in UTC, since neither the recipient nor the campaign has a zone"),
+    ],
+)
+def test_explain_says_whose_time_zone_a_conversation_keeps(
+    campaign: Program, tmp_path: Path, zone: str | None, source: str, says: str
+) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("key,email,first_name,company_name\nann,ann@example.org,Ann,Loom\n", encoding="utf-8")
+    id = campaign.create(people, "--now", NOW, *(("--timezone", zone) if zone else ()))
+    conversation = conversation_of(campaign, id, "ann")
+    assert campaign.json("explain", conversation, "--now", NOW)["timezone_source"] == source
+    assert says in campaign("explain", conversation, "--now", NOW)

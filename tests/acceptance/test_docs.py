@@ -72,7 +72,19 @@ def run_page(page: Path, bench: Bench) -> None:
             pytest.fail(f"{name_of(page)}:{block.line}: {error}")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/authoring.md", "docs/analysing.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "docs/tutorial.md",
+        "docs/authoring.md",
+        "docs/recipes.md",
+        "docs/analysing.md",
+        "docs/editors.md",
+        "docs/simulation.md",
+        "docs/plugins.md",
+    ],
+)
 def test_a_page_can_be_followed_on_a_fresh_machine(page: str, embedded_bench: Bench) -> None:
     run_page(ROOT / page, embedded_bench)
 
@@ -82,7 +94,8 @@ def test_the_page_for_operators_can_be_followed_on_a_given_database(bench: Bench
 
 
 def test_only_pages_that_are_followed_have_blocks_to_run() -> None:
-    followed = {README, CHECKS, *((ROOT / "docs" / f"{name}.md") for name in ("authoring", "analysing", "operating"))}
+    names = ("tutorial", "authoring", "recipes", "analysing", "operating", "editors", "simulation", "plugins")
+    followed = {README, CHECKS, *((ROOT / "docs" / f"{name}.md") for name in names)}
     for page in set(PAGES) - followed:
         assert {block.language for block in blocks_of(page)} <= {"text"}, name_of(page)
 

@@ -43,6 +43,7 @@ priority:
   - {when: vip, is: high}
   - {when: seats < 10, is: low}
 start: hello
+always: [{when: intent == "stop", go: left}]
 stages:
   hello:
     on_enter: [{send: hello}]
@@ -50,6 +51,7 @@ stages:
     timers: [{after: 7d, go: done}]
 exits:
   done: won
+  left: stopped
 messages:
   hello: {text: "Hi {{ first_name }}, meet {{ product }}"}
 """

@@ -30,12 +30,14 @@ campaign_type: nurture
 version: 1
 facts: {first_name: text}
 start: introduce
+always: [{when: event == "unsubscribed", go: left}]
 stages:
   introduce:
     on_enter: [{send: intro}]
     timers: [{after: 1d, go: over}]
 exits:
   over: lost
+  left: stopped
 messages:
   intro: {subject: A question, text: "Hi {{ first_name }}"}
   poison: {text: "{{ first_name | divided_by: 0 }}"}

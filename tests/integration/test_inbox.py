@@ -10,6 +10,7 @@ import pytest
 
 from engine.core.errors import CampaignError, RefusedError, UnknownError
 from engine.db.database import Database
+from engine.inbox import Inbound, Inbox
 from tests.integration.builders import House, after, conversation_of, neighbours, people, person, talk
 
 
@@ -193,6 +194,8 @@ async def test_what_cannot_be_recorded_is_refused_and_leaves_nothing(house: Hous
         await house.reply(campaign, "a" * 100_001)
     with pytest.raises(RefusedError, match="too long"):
         await house.reply(campaign, "yes", message_id="é" * 600)
+    with pytest.raises(RefusedError, match="emit themselves"):
+        await Inbox(house.database, house.clock).record_event(None, Inbound("p0", name="opened", provider="campaign"))
     with pytest.raises(UnknownError, match="unknown campaign"):
         await house.reply(str(uuid4()), "yes")
     with pytest.raises(UnknownError, match="unknown campaign"):

@@ -19,12 +19,14 @@ from sqlalchemy import make_url, text
 
 from engine.core.errors import RepositoryError
 from engine.db import migrate
+from engine.db.buckets import BUCKETS
 from engine.db.database import Database
 from engine.db.messages import Mark, MessageKey, MessageRepository
 from engine.db.metrics import Delta, MetricsRepository
 from engine.db.tables import metadata
 
 ROLES_SQL = Path(migrate.ROOT, "migrations/sql/0001_roles.sql")
+RIGHTS_SQL = Path(migrate.ROOT, "migrations/sql/0002_rights.sql")
 
 # what alembic's own comparison passes over: order of columns, keys, predicates of indexes, partitioning, options
 CATALOG = """
@@ -75,6 +77,39 @@ def test_an_upgrade_after_a_downgrade_brings_everything_back(database_url: str) 
     assert _catalog(database_url) == before
 
 
+def _names(url: str) -> set[tuple[str, str]]:
+    """What there is, without its place in the table: what is taken away and brought back comes last."""
+    return {(table, name) for table, name, _ in _catalog(url) if ".pg.dropped." not in name}
+
+
+def test_each_step_can_be_taken_back_alone(database_url: str) -> None:
+    newest = _names(database_url)
+    migrate.downgrade(database_url, "0001")
+    oldest = _names(database_url)
+    assert oldest < newest
+    assert {table for table, _ in newest - oldest} == {"send_gates", "outbox", "events"}
+    migrate.upgrade(database_url)
+    migrate.check(database_url)
+    assert _names(database_url) == newest
+
+
+def test_every_bucket_has_its_gate(postgresql: psycopg.Connection) -> None:
+    gates = [bucket for (bucket,) in postgresql.execute("SELECT bucket FROM campaign_engine.send_gates")]
+    assert sorted(gates) == sorted(BUCKETS)
+
+
+def test_the_version_before_can_go_on_writing_messages(postgresql: psycopg.Connection) -> None:
+    nobody = UUID(int=0)
+    postgresql.execute(
+        """INSERT INTO campaign_engine.outbox (bucket, conversation_id, campaign_id, recipient_id, at, not_before, seq,
+                                               ordinal, awaited, status, scope, channel, message)
+           VALUES (60, %(id)s, %(id)s, %(id)s, now(), now(), 1, 0, false, 'ready', 'stage', 'email', 'hello')""",
+        {"id": nobody},
+    )
+    row = postgresql.execute("SELECT ignores_window, ignores_limits FROM campaign_engine.outbox").fetchone()
+    assert row == (False, False)
+
+
 def test_an_upgrade_of_a_new_database_changes_nothing(database_url: str) -> None:
     before = _catalog(database_url)
     migrate.upgrade(database_url)
@@ -113,7 +148,7 @@ def test_alembic_by_hand_takes_the_database_from_the_environment(
 
 def test_a_check_before_the_first_migration_says_what_to_run(database_url: str) -> None:
     migrate.downgrade(database_url, "base")
-    with pytest.raises(RepositoryError, match="revision none, expected 0001") as caught:
+    with pytest.raises(RepositoryError, match="revision none, expected 0002") as caught:
         migrate.check(database_url)
     assert caught.value.hint == "run: campaign db upgrade"
 
@@ -176,6 +211,7 @@ def test_missing_roles_are_left_out_with_a_notice(postgresql: psycopg.Connection
         postgresql.execute(f"ALTER ROLE campaign_engine_{role} RENAME TO hidden_{role}")
     postgresql.execute("CREATE ROLE plain; SET ROLE plain")
     postgresql.execute(ROLES_SQL.read_bytes())
+    postgresql.execute(RIGHTS_SQL.read_bytes())
     postgresql.rollback()
     assert notices == [
         f"role campaign_engine_{role} was not created, plain may not create roles"
@@ -211,6 +247,7 @@ def test_the_worker_may_touch_the_outbox_and_channels_and_wake_conversations(
     assert _rights(postgresql, "worker", "reporting") == {}
     assert _rights(postgresql, "worker", "campaign_engine") == {
         "outbox": "SU",
+        "send_gates": "SU",
         "channel_state": "SIU",
         "metric_deltas": "I",
         "recipients": "S",
@@ -232,8 +269,10 @@ async def test_the_worker_may_run_every_statement_of_its_repositories(database: 
         messages = MessageRepository(connection)
         await messages.find_due_buckets(now, None)
         await messages.find_waiting_channels(now, [])
+        assert await messages.lock_gate(60)
         await messages.lease_messages(60, now, now, None, 10)
         await messages.find_leased(60, now, [MessageKey(nobody, 1, 0, now)])
+        await messages.find_sends(60, now, {nobody}, 5, [MessageKey(nobody, 1, 0, now)])
         await messages.mark_conversations_due(60, {nobody}, now)
         await messages.mark_messages(60, now, [Mark(nobody, 1, 0, now, "sent", 1, now)])
         await MetricsRepository(connection).insert_deltas(60, [Delta(nobody, now.date(), "sent")])
@@ -248,7 +287,7 @@ def test_the_worker_cannot_write_history(postgresql: psycopg.Connection) -> None
 def test_the_reporter_reads_the_views_and_nothing_else(postgresql: psycopg.Connection) -> None:
     assert _rights(postgresql, "reporter", "campaign_engine") == {}
     views = _rights(postgresql, "reporter", "reporting")
-    assert len(views) == 8
+    assert len(views) == 9
     assert set(views.values()) == {"S"}
     postgresql.execute("SET ROLE campaign_engine_reporter")
     for view in views:

@@ -25,6 +25,7 @@ campaign_type: sort
 version: 1
 facts: {first_name: text, seats: "int?"}
 start: sort
+always: [{when: event == "unsubscribed", go: left}]
 stages:
   sort:
     split:
@@ -34,7 +35,7 @@ stages:
   sales: {on_enter: [{send: hello}], timers: [{after: 1d, go: over}]}
   lucky: {timers: [{after: 1d, go: over}]}
   rest: {timers: [{after: 1d, go: over}]}
-exits: {over: lost}
+exits: {over: lost, left: stopped}
 messages: {hello: {text: "Hi {{ first_name }}"}}
 """
 

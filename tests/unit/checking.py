@@ -15,7 +15,21 @@ RESPONSES = """
 
 
 def problems(stages: str, *, more: str = "", start: str = "ask") -> list[Problem]:
-    """What the checks find in a type with these stages, the exits `won_it lost_it left` and one message."""
+    """The errors in a type with these stages, the exits `won_it lost_it left` and one message."""
+    return [problem for problem in findings(stages, more=more, start=start) if problem.severity == "error"]
+
+
+def warnings(stages: str, **options: str) -> list[Problem]:
+    """The warnings, but for the exits and the message that a short example does not use, and its send window."""
+    found = findings(stages, **options)
+    dull = ("W206", "W503") if "send_window" not in options.get("more", "") else ("W206",)
+    return [it for it in found if it.severity == "warning" and it.code not in dull and "'intro'" not in it.message]
+
+
+def findings(stages: str, *, more: str = "", start: str = "ask") -> list[Problem]:
+    """All that the checks find. A type that sends has a way to opt out, unless `always` is given."""
+    if "send:" in stages and "always:" not in more:
+        more = f'{more}\nalways: [{{when: event == "unsubscribed", go: left}}]'
     source = f"""
 campaign_type: hello
 version: 1
@@ -29,10 +43,9 @@ exits: {{won_it: won, lost_it: lost, left: stopped}}
 messages: {{intro: {{text: Hello}}}}
 """
     try:
-        parse_campaign_type(source, "hello.yaml")
+        return list(parse_campaign_type(source, "hello.yaml").warnings)
     except SpecError as error:
         return list(error.problems)
-    return []
 
 
 def codes(stages: str, **options: str) -> list[str]:

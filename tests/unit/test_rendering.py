@@ -39,6 +39,7 @@ _MESSAGE = LeasedMessage(
     campaign_name="Spring",
     campaign_type="nurture",
     campaign_status="active",
+    recipient_id=UUID(int=3),
 )
 
 
@@ -51,6 +52,7 @@ class Shelf:
             {
                 "campaign_type": "nurture",
                 "version": 1,
+                "facts": {"starts_at": "datetime?", "first_name": "text?"},
                 "start": "introduce",
                 "stages": {"introduce": {}},
                 "exits": {"over": "lost"},
@@ -70,6 +72,13 @@ async def render(text: str, subject: str | None = None, url: str = "", **given: 
     renderer, message = Renderer(Shelf(intro=intro), url), replace(_MESSAGE, **given)
     await renderer.prepare(NOWHERE, [message])
     return renderer.render(message, NOW)
+
+
+async def test_an_instant_is_shown_on_the_recipients_clock() -> None:
+    context = {"facts": {"starts_at": "2026-07-01T13:30:00+00:00", "first_name": None}}
+    text = '{{ starts_at | date: "%H:%M" }} {{ starts_at }}'
+    assert (await render(text, context=context)).text == "14:30 2026-07-01T14:30:00+01:00"
+    assert (await render(text, context=context, timezone="Asia/Kolkata")).text.startswith("19:00 ")
 
 
 async def test_a_message_sees_facts_captured_values_the_recipient_and_the_campaign() -> None:

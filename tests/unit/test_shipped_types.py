@@ -15,6 +15,8 @@ import jsonschema
 import pytest
 
 from engine.authoring.files import check_file, load_spec
+from engine.authoring.people_file import check_people_file, read_people
+from engine.authoring.people_schema import people_schema
 from engine.authoring.scenarios import run_scenarios
 from engine.core.durations import zone_of
 from engine.core.facts import parse_fact
@@ -38,7 +40,7 @@ def recipients() -> list[dict[str, str]]:
 
 
 def test_every_campaign_type_in_the_folder_is_known_to_these_tests() -> None:
-    assert sorted(path.stem for path in TYPES.glob("*.yaml") if ".test" not in path.name) == sorted(SHIPPED)
+    assert sorted(path.stem for path in TYPES.glob("*.yaml") if path.suffixes == [".yaml"]) == sorted(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -73,6 +75,20 @@ def test_a_shipped_type_names_the_schema_to_editors_and_fits_it(name: str) -> No
 def test_the_shipped_schema_is_the_one_the_engine_writes() -> None:
     written = json.loads(SCHEMA.read_text(encoding="utf-8"))
     assert written == campaign_type_schema(), "run: campaign types schema > campaign_types/campaign_type.schema.json"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_people_of_a_shipped_type_fit_it_and_their_schema(name: str) -> None:
+    path = TYPES / f"{name}.sim.yaml"
+    assert check_people_file(path) == []
+    source = path.read_text(encoding="utf-8")
+    assert source.startswith("# yaml-language-server: $schema=./people.schema.json\n")
+    jsonschema.Draft7Validator(people_schema()).validate(read_people(source, path.name).document.data)
+
+
+def test_the_shipped_schema_of_people_is_the_one_the_engine_writes() -> None:
+    written = json.loads((TYPES / "people.schema.json").read_text(encoding="utf-8"))
+    assert written == people_schema(), "run: campaign types schema --people > campaign_types/people.schema.json"
 
 
 def test_every_message_renders_for_every_kind_of_recipient(recipients: list[dict[str, str]]) -> None:

@@ -7,6 +7,7 @@ edge takes, and a list leaves nothing out when its regions together are everythi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 
 from engine.core.checks.guards import Guards
@@ -25,14 +26,21 @@ def shadowed_edges(outline: Outline, guards: Guards) -> Iterator[Problem]:
     An edge with `at_most` is passed over once used up, so it hides nothing; nor do shares below 100 %.
     """
     for each in outline.lists:
-        try:
-            for edge, by in _shadowed(guards, each):
-                taker = f"line {outline.document.position(by.loc)[0]} takes" if by else "those before it take"
-                message = f"this edge is never taken: {taker} all it could; expected it earlier, or not at all"
-                loc = (*edge.loc, "when") if edge.spec.when is not None else edge.target_loc
-                yield outline.problem("E303", message, loc)
-        except TooComplex:
-            continue
+        for edge, by in hidden_edges(guards, each):
+            taker = f"line {outline.document.position(by.loc)[0]} takes" if by else "those before it take"
+            message = f"this edge is never taken: {taker} all it could; expected it earlier, or not at all"
+            loc = (*edge.loc, "when") if edge.spec.when is not None else edge.target_loc
+            yield outline.problem("E303", message, loc)
+
+
+def hidden_edges(guards: Guards, each: EdgeList) -> list[tuple[Edge, Edge | None]]:
+    """The edges that are never taken, as `_shadowed` has them, found once; none where that is too complex to tell."""
+    if each.loc not in guards.hidden:
+        found: list[tuple[Edge, Edge | None]] = []
+        with suppress(TooComplex):
+            found.extend(_shadowed(guards, each))
+        guards.hidden[each.loc] = found
+    return guards.hidden[each.loc]
 
 
 def _shadowed(guards: Guards, each: EdgeList) -> Iterator[tuple[Edge, Edge | None]]:

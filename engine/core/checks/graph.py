@@ -1,4 +1,4 @@
-"""Where a conversation can get to, by its edges alone, guards aside: E201 to E206.
+"""Where a conversation can get to, by its edges alone, guards aside: E201 to E206, and W206.
 
 A stage with `visits` sends entries beyond its bound on to its `then`, so every edge into it may lead there
 too. An `always` edge leads on from every stage but its own target, and from before the start.
@@ -19,13 +19,29 @@ WAITING = ("min_stay", "follow_ups", "on_response", "on_event", "timers", "escal
 def unreachable_stages(outline: Outline) -> Iterator[Problem]:
     """E201: a stage that no way from `start` leads to."""
     spec = outline.spec
-    entrances = [spec.start, *(edge.target for edge in spec.always)]
-    firsts = {each for entrance in entrances for each in landings(spec, entrance)}
-    known = reached(firsts, graph(outline, ways_on(outline)))
+    known = _from_start(outline)
     for name in spec.stages:
         if name not in known:
             wrong = f"unreachable stage {name!r}: no way from {spec.start!r} leads here"
             yield outline.problem("E201", f"{wrong}; expected an edge to it", ("stages", name), key=True)
+
+
+def unreached_exits(outline: Outline) -> Iterator[Problem]:
+    """W206: an exit that no way from `start` leads to, nor `ends_within`."""
+    spec = outline.spec
+    known = _from_start(outline)
+    for name in spec.exits:
+        if name not in known and not (spec.ends_within and spec.ends_within.then == name):
+            wrong = f"no conversation can end in {name!r}: no way from {spec.start!r} leads here"
+            yield outline.problem("W206", f"{wrong}; expected an edge to it, or no exit", ("exits", name), key=True)
+
+
+def _from_start(outline: Outline) -> set[str]:
+    """All stages and exits that ways from the start lead to."""
+    spec = outline.spec
+    entrances = [spec.start, *(edge.target for edge in spec.always)]
+    firsts = {each for entrance in entrances for each in landings(spec, entrance)}
+    return reached(firsts, graph(outline, ways_on(outline)))
 
 
 def dead_ends(outline: Outline) -> Iterator[Problem]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from engine.core.checks.names import BUILT_INS, COUNTERS
-from engine.core.checks.outline import Guard, Loc, Outline, Place
+from engine.core.checks.outline import Edge, Guard, Loc, Outline, Place
 from engine.core.domains import Domain, counter, domain_of_fact, domain_of_response
 from engine.core.expressions import Comparison, Expression, ExpressionError, parse_expression
 from engine.core.fact_types import FactType
 from engine.core.facts import parse_fact
 from engine.core.matchers import MatcherSpec, ResponseSpec
+from engine.core.plugins import plugins_in_use
 from engine.core.problems import Problem, expected_one_of
 from engine.core.regions import Region, TooComplex, region_of
 from engine.core.spec import CampaignTypeSpec
@@ -21,6 +22,7 @@ class Guards:
 
     def __init__(self, outline: Outline) -> None:
         self.outline = outline
+        self.hidden: dict[Loc, list[tuple[Edge, Edge | None]]] = {}  # of each list of edges those never taken
         self._expressions: dict[str, Expression | ExpressionError] = {}
         self._domains: dict[Place, Mapping[str, Domain]] = {}
         self._regions: dict[tuple[Place, str | None], Region | TooComplex | None] = {}
@@ -75,6 +77,7 @@ def _domains(spec: CampaignTypeSpec, place: Place) -> Mapping[str, Domain]:
     answers = place.kind == "on_response"
     for name, response in spec.responses.items():
         domains[name] = domain_of_response(response, optional=not answers)
+    domains |= {name: domain_of_fact(plugin.type) for name, plugin in plugins_in_use().names.items()}
     domains |= {name: counter() for name in COUNTERS}
     if place.kind != "always":
         domains["visits"] = counter(1)
@@ -147,10 +150,13 @@ def _objection(domain: Domain, test: Comparison) -> str | None:
 
 
 def _values_of(domain: Domain) -> str:
-    kind = "a whole number" if domain.kind == "int" else "a number"
-    if domain.low is None:
-        return kind
-    return f"{kind}, {domain.low} {'or more' if domain.high is None else f'to {domain.high}'}"
+    low, high = domain.low, domain.high
+    if low is None and high is None:
+        return domain.noun
+    if domain.open:
+        return f"{domain.noun}, {f'below {high}' if low is None else f'above {low}'}"
+    bounds = f"up to {high}" if low is None else f"{low} or more" if high is None else f"{low} to {high}"
+    return f"{domain.noun}, {bounds}"
 
 
 def impossible_values(outline: Outline) -> Iterator[Problem]:
@@ -163,13 +169,20 @@ def impossible_values(outline: Outline) -> Iterator[Problem]:
                 yield from _value(outline, fact, value, response, (*loc, name))
 
 
+_FITTING: dict[str, tuple[str, tuple[str, ...]]] = {
+    "text": ("text", ("text", "choice")),
+    "number": ("a number", ("int", "number", "text")),
+    "date": ("a date", ("date", "text")),
+}
+
+
 def _value(
     outline: Outline, fact: FactType, value: bool | float | str, response: ResponseSpec | None, loc: Loc
 ) -> Iterator[Problem]:
     if response is not None:
-        number = isinstance(response, MatcherSpec) and response.number is not None
-        if fact.kind not in (("int", "number", "text") if number else ("text", "choice")):
-            given = "a number" if number else "text"
+        captured = response.captures if isinstance(response, MatcherSpec) else "text"
+        given, fitting = _FITTING[captured]
+        if fact.kind not in fitting:
             yield outline.problem("E302", f"response {value!r} holds {given}; expected {fact.text}", loc)
         return
     try:

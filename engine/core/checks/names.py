@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator
 from engine.core.checks.outline import Loc, Outline
 from engine.core.expressions import KEYWORDS
 from engine.core.matchers import MatcherSpec
+from engine.core.plugins import plugins_in_use
 from engine.core.problems import Problem, expected_one_of
-from engine.core.templates import NAMESPACES
+from engine.core.variables import NAMESPACES
 from engine.core.vocabulary import OTHER, STAY
 
 COUNTERS = ("responses", "follow_ups_sent", "responses_total", "visits")
@@ -72,6 +73,8 @@ def taken_names(outline: Outline) -> Iterator[Problem]:
 def _value_name(outline: Outline, name: str, loc: Loc) -> Iterator[Problem]:
     if name in BUILT_INS or name in NAMESPACES or name == UNSUBSCRIBE_URL:
         yield _taken(outline, f"the name {name!r} is taken by a built-in", loc)
+    elif name in plugins_in_use().names:
+        yield _taken(outline, f"the name {name!r} is taken by a plug-in", loc)
     elif name in KEYWORDS:
         yield _taken(outline, f"the name {name!r} is a word of the guard language", loc)
     else:

@@ -7,7 +7,7 @@ stands in, because that decides which names its guard may read and what values t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -77,8 +77,12 @@ class Outline:
         self.edges = tuple(edge for each in self.lists for edge in each.edges)
         self.acts = tuple(self._acts())
 
-    def problem(self, code: str, message: str, loc: Loc, *, key: bool = False, offset: int = 0) -> Problem:
+    def problem(self, code: str, message: str, loc: Loc, *, key: bool = False, offset: int | None = None) -> Problem:
         return self.document.problem(code, message, loc, key=key, offset=offset)
+
+    def error(self, code: str, message: str, loc: Loc) -> Problem:
+        """A problem that is an error although its code is that of a warning."""
+        return replace(self.problem(code, message, loc), grave=True)
 
     def later(self, *locs: Loc, key: bool = False) -> Loc:
         """Of several places the one furthest down the file: where a problem of two places is reported."""

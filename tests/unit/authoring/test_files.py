@@ -22,7 +22,7 @@ stages:
     on_enter: [{send: hi}]
     timers: [{after: 3d, go: silent}]
 always: [{when: responses_total > 0, go: answered}]
-exits: {answered: won, silent: lost}
+exits: {answered: stopped, silent: lost}
 messages:
   hi: {file: texts/hi.liquid}
 """

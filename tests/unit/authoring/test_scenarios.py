@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import dedent, indent
+from xml.etree import ElementTree
 
 import pytest
 
-from engine.authoring.scenarios import Report, ScenarioReport, run_scenarios
+from engine.authoring.scenario_report import Report, ScenarioReport, as_junit
+from engine.authoring.scenarios import run_scenarios
 from engine.core.errors import CampaignError, SpecError
 
 TYPE = """
@@ -252,6 +254,66 @@ def test_the_story_of_a_long_scenario_is_cut_at_its_beginning(folder: Path) -> N
     assert timeline[-1] == "2026-03-03T10:30:00Z  reply 'so'"
 
 
+def test_messages_leave_when_windows_and_limits_let_them(tmp_path: Path) -> None:
+    text = TYPE.replace(
+        "start: ask\n", 'limits: {cooldown: 6h}\nsend_window: {from: "08:00", to: "18:00"}\nstart: ask\n'
+    )
+    text = text.replace("- send: hello\n", "- send: hello\n      - send: tip\n")
+    (tmp_path / "visit.yaml").write_text(text, encoding="utf-8")
+    steps = """
+      - expect: {sent: [hello]}
+      - after: 40h
+        expect: {sent: [{message: tip, at: 2026-03-02T15:00:00Z}, {message: question, at: 2026-03-03T09:00:00Z}]}
+    """
+    assert report_of(tmp_path, a_scenario(dedent(steps).strip())).failed == 0
+
+
+def test_two_messages_that_limits_bring_together_leave_one_after_the_other_in_their_order(tmp_path: Path) -> None:
+    text = TYPE.replace("start: ask\n", "limits: {per_recipient: 1 per 1d}\nstart: ask\n")
+    text = text.replace("- send: hello\n", "- send: hello\n      - send: tip\n      - {send: bump, after: 1h}\n")
+    (tmp_path / "visit.yaml").write_text(text, encoding="utf-8")
+    steps = """
+      - after: 80h
+        expect:
+          sent:
+            - hello
+            - {message: tip, at: 2026-03-03T09:00:00Z}
+            - {message: bump, at: 2026-03-04T09:00:00Z}
+            - {message: question, at: 2026-03-05T09:00:00Z}
+    """
+    assert report_of(tmp_path, a_scenario(dedent(steps).strip())).failed == 0
+
+
+def test_events_for_other_systems_are_looked_at_like_messages(tmp_path: Path) -> None:
+    text = TYPE.replace("{assign: {to: inbox}}", "{assign: {to: inbox}}, {emit: stuck}")
+    (tmp_path / "visit.yaml").write_text(text, encoding="utf-8")
+    asked = """
+    - {after: 25h, reply: hm, expect: {emitted: [{event: stuck, at: 2026-03-03T10:00:00Z}]}}
+    - expect: {emitted: [%s]}
+    """
+    assert report_of(tmp_path, a_scenario(asked % "")).failed == 0
+    again = report_of(tmp_path, a_scenario(asked % "stuck"))
+    assert again.results[0].difference is not None
+    assert (again.results[0].difference.expected, again.results[0].difference.got) == ("emitted stuck", "nothing")
+
+
+def test_paths_are_the_ways_from_the_start_to_an_exit_along_the_stages_own_edges(folder: Path) -> None:
+    report = report_of(folder, a_scenario("- {after: 25h, reply: go, expect: {stage: large}}", "facts: {seats: 900}"))
+    assert str(report.paths) == "1 of 8"
+    assert "ask → human → share → red" in report.paths.missing
+    assert "ask → share → large" not in report.paths.missing
+
+
+def test_junit_has_a_case_for_each_scenario_with_its_difference(folder: Path) -> None:
+    _, _, second = a_scenario("- expect: {stage: ask}", name='"two \\a <bell>"').partition("scenarios:\n")
+    report = report_of(folder, a_scenario("- expect: {stage: human}") + second)
+    [suite] = ElementTree.fromstring(as_junit([report]))
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("visit", "2", "1")
+    failed, passed = suite
+    assert failed[0].get("message") == f"{report.file}:7:25: expected stage human, got ask"
+    assert (passed.get("classname"), list(passed)) == ("visit", [])
+
+
 def test_one_failing_scenario_does_not_stop_the_others(folder: Path) -> None:
     _, _, second = a_scenario("- expect: {stage: ask}", name="two").partition("scenarios:\n")
     report = report_of(folder, a_scenario("- expect: {stage: human}") + second)
@@ -335,7 +397,7 @@ def test_a_slip_in_a_step_is_a_problem_with_a_place(
         ("recipient: {timezone: Europe/Lundon}", (4, 27), "E106", "unknown time zone"),
         ("recipient: {timezon: UTC}", (4, 17), "E101", "did you mean timezone?"),
         ("splits: {human: red}", (4, 14), "E103", "has no shares to fix"),
-        ("splits: {share: large}", (4, 21), "E103", "expected one of red"),
+        ("splits: {share: large}", (4, 21), "E103", "expected one of blue, red"),
     ],
 )
 def test_a_slip_in_a_scenario_is_a_problem_with_a_place(

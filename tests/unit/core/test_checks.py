@@ -154,7 +154,7 @@ def test_an_always_edge_can_close_a_loop() -> None:
 def test_a_stay_that_acts_needs_a_bound(edge: str) -> None:
     assert codes(answering(edge)) == ["E204"]
     assert codes(answering(edge.replace("do:", "at_most: 2, do:"))) == []
-    assert codes(waiting(), more=f"always: [{edge}]") == ["E204"]
+    assert codes(waiting(), more=f"always: [{{when: vip, go: left}}, {edge}]") == ["E204"]
 
 
 def test_a_timer_fires_once_so_its_stay_needs_no_bound() -> None:

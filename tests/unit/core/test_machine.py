@@ -56,7 +56,7 @@ def test_every_edge_is_listed_once_with_its_place_in_the_yaml() -> None:
 
 def test_a_stage_has_its_follow_ups_one_by_one_and_a_split_does_not_wait() -> None:
     stages = a_type(STAGES, **WHOLE).stages
-    assert [(each.message, each.edge.key[-1 - 1]) for each in stages["ask"].follow_ups] == [
+    assert [(each.send.message, each.edge.key[-1 - 1]) for each in stages["ask"].follow_ups] == [
         ("bump", "0"),
         ("bump", "0"),
         ("tip", "1"),

@@ -26,7 +26,8 @@ CODEC = ConversationCodec(
             "vip": "bool?",
             "plan": "one of [free, team]?",
         },
-        responses="{answer: {stop: {any_word: [stop]}}, words: {text: true}, figure: {number: true}}",
+        responses="{answer: {stop: {any_word: [stop]}}, words: {text: true}, figure: {number: true}, "
+        "day: {date_gt: '2000-01-01'}, hour: {any_of: [{time: true}, {phone: true}]}, few: {number_lt: 9}}",
     )
 )
 
@@ -48,7 +49,15 @@ facts = st.fixed_dictionaries(
     },
 )
 captured = st.fixed_dictionaries(
-    {}, optional={"answer": st.sampled_from(["stop", "other"]), "words": texts, "figure": numbers}
+    {},
+    optional={
+        "answer": st.sampled_from(["stop", "other"]),
+        "words": texts | st.dates().map(str),
+        "figure": numbers,
+        "day": st.dates(),
+        "hour": st.times().map(str),
+        "few": numbers,
+    },
 )
 tallies = st.dictionaries(st.sampled_from(["ask", "awaits", "always[0]", "started_at"]), st.integers(1, 9), max_size=3)
 conversations = st.builds(
@@ -87,6 +96,7 @@ def test_a_conversation_is_read_as_it_was_written(it: Conversation) -> None:
     again = read(context, progress)
     assert again == it
     assert [type(value) for value in again.facts.values()] == [type(value) for value in it.facts.values()]
+    assert [type(value) for value in again.captured.values()] == [type(value) for value in it.captured.values()]
     assert written(again) == (context, progress)
     assert find_awaited(progress) == it.awaits
     assert find_start(progress) == it.started_at
