@@ -1,14 +1,15 @@
 """Random campaign types that pass every check, and random things that happen to a conversation.
 
-The types are small but use the whole vocabulary: guards over facts, responses and counters, timers, splits and
-shares, visits, `min_stay`, follow-ups, escalations, `always` and `ends_within`. Only targets are steered: a split
-leads forward, and whatever is led back to has bounded visits. The few types that a check still refuses (a guard
-that takes all that a later one would) are left out.
+The types are small but use the whole vocabulary: guards over facts, responses and counters, timers, dates, business
+time, splits and shares, visits, `min_stay`, follow-ups, escalations, `always`, `ends_within`, windows and limits. Only
+targets are steered: a split leads forward, and whatever is led back to has bounded visits. The few types that a check
+still refuses (a guard that takes all that a later one would) are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import assume
@@ -18,6 +19,7 @@ from engine.core.checks import check
 from engine.core.compiled import CompiledType
 from engine.core.loader import LoadedType
 from engine.core.machine import compile_campaign_type
+from engine.core.schedules import WindowSpec
 from engine.core.spec import CampaignTypeSpec
 from engine.core.yaml_source import Document
 
@@ -26,6 +28,7 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 EXITS = {"bought": "won", "gave_up": "lost", "opted_out": "stopped"}
 TEXTS = ["", "hm", "yes", "no", "stop", "yes 5", "no, 1", "3", "🙂"]
 EVENTS = ["opened", "closed", "unheard_of"]
+BUSINESS = ["4 business hours", "2 business days"]
 SPANS = ["30m", "1h", "5h", "1d", "36h", "3d", "1w"]
 _HARMLESS = {"E401", "E405"}  # a reminder or timer that comes too late is a slip, and nothing that decide minds
 _EVERYWHERE = [
@@ -56,7 +59,13 @@ def sources(draw: Draw) -> dict[str, Any]:
     source: dict[str, Any] = {
         "campaign_type": "random",
         "version": 1,
-        "facts": {"vip": "bool?", "seats": "int 1..100?", "plan": "one of [free, team]?", "score": "int 1..4?"},
+        "facts": {
+            "vip": "bool?",
+            "seats": "int 1..100?",
+            "plan": "one of [free, team]?",
+            "score": "int 1..4?",
+            "renewal_on": "date?",
+        },
         "responses": {
             "answer": {"yes": {"any_word": ["yes"]}, "no": {"any_word": ["no"]}, "stop": {"any_word": ["stop"]}},
             "rating": {"number": "1..5"},
@@ -68,6 +77,15 @@ def sources(draw: Draw) -> dict[str, Any]:
         "messages": {"intro": {"text": "Hi"}, "tip": {"text": "A tip"}},
     }
     source["always"].append({"when": 'answer == "stop"', "go": "opted_out"})
+    if draw(st.booleans()):
+        source["send_window"] = draw(_windows)
+        first = stages["s0"]
+        if draw(st.booleans()):
+            first["timers"].insert(0, {"after": draw(st.sampled_from(BUSINESS)), "go": "gave_up", "when": "vip"})
+        if draw(st.booleans()):
+            first["send_window"] = draw(_windows)
+    if draw(st.booleans()):
+        source["limits"] = draw(st.sampled_from([{"cooldown": "6h"}, {"per_recipient": "2 per 7d"}]))
     if draw(st.booleans()):
         source["ends_within"] = {"at_most": draw(st.sampled_from(["2d", "3w"])), "then": "gave_up"}
     return source
@@ -84,16 +102,41 @@ def campaign_types(draw: Draw) -> CompiledType:
     return compile_campaign_type(spec)
 
 
+_windows = st.fixed_dictionaries(
+    {},
+    optional={
+        "days": st.sampled_from(["mon-fri", "sat", "fri-mon", "all"]),
+        "from": st.sampled_from(["09:00", "22:00"]),
+        "to": st.sampled_from(["17:00", "06:00"]),
+        "at": st.sampled_from(["10:00", ["23:30", "16:00"]]),
+        "zone": st.sampled_from(["recipient", "Asia/Tokyo"]),
+        "holidays": st.just("US"),
+    },
+).filter(lambda window: WindowSpec.model_validate(window).window.next_open(_SOMETIME, "UTC") is not None)
+_SOMETIME = datetime(2026, 3, 2, tzinfo=UTC)
 _rarely = st.sampled_from([False, False, True])
 _spans = st.sampled_from(SPANS)
 _messages = st.sampled_from(["intro", "tip"])
 _actions = st.lists(
     st.one_of(
         st.fixed_dictionaries(
-            {"send": _messages}, optional={"after": _spans, "when": st.sampled_from(_EVERYWHERE[:5])}
+            {"send": _messages},
+            optional={
+                "after": _spans,
+                "when": st.sampled_from(_EVERYWHERE[:5]),
+                "ignore_window": st.booleans(),
+                "ignore_limits": st.booleans(),
+            },
         ),
-        st.just({"assign": {"to": "inbox"}}),
-        st.sampled_from([{"set": {"vip": True}}, {"set": {"seats": 50}}, {"set": {"score": "rating"}}]),
+        st.sampled_from([{"assign": {"to": "inbox"}}, {"emit": "told"}]),
+        st.sampled_from(
+            [
+                {"set": {"vip": True}},
+                {"set": {"seats": 50}},
+                {"set": {"score": "rating"}},
+                {"set": {"renewal_on": "2026-03-20"}},
+            ]
+        ),
     ),
     max_size=3,
 )
@@ -131,6 +174,9 @@ def _waiting(draw: Draw, names: list[str]) -> dict[str, Any]:
         "timers": [{"after": after, **edge} for after, edge in timers],
         "on_response": draw(st.lists(_edge(targets, [*_EVERYWHERE, *_HEARD]), max_size=2)),
     }
+    if draw(st.booleans()):
+        at = draw(st.sampled_from(["renewal_on", "renewal_on - 3d 09:00", "renewal_on + 2h"]))
+        stage["timers"].append({"at": at, "go": draw(st.sampled_from([*targets, "stay"])), "do": draw(_actions)})
     stage["timers"].append({"after": draw(_spans), "go": draw(st.sampled_from(targets)), "do": draw(_actions)})
     stage["on_response"].append({"otherwise": draw(st.sampled_from([*targets, "stay"]))})
     if draw(st.booleans()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, event, given, settings
@@ -43,7 +43,13 @@ _moves = st.lists(
     max_size=6,
 )
 _facts = st.fixed_dictionaries(
-    {}, optional={"vip": st.booleans(), "seats": st.integers(1, 100), "plan": st.sampled_from(["free", "team"])}
+    {},
+    optional={
+        "vip": st.booleans(),
+        "seats": st.integers(1, 100),
+        "plan": st.sampled_from(["free", "team"]),
+        "renewal_on": st.dates(date(2026, 2, 1), date(2026, 6, 1)),
+    },
 )
 _conversations = st.builds(
     lambda key, facts, zone, early: a_conversation(
