@@ -9,7 +9,7 @@ what it was written for would do harm quietly.
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from engine.core.actions import ACTIONS
@@ -28,6 +28,7 @@ from engine.core.plugins import (
     use_plugins,
 )
 
+_PREFIX = "campaign_engine."
 _GROUPS: dict[str, tuple[type[Any], frozenset[str]]] = {
     "matchers": (MatcherPlugin, frozenset(MATCHERS)),
     "classifiers": (ClassifierPlugin, frozenset()),
@@ -40,7 +41,8 @@ _HINT = "Mend, update or uninstall that package."
 @cache
 def installed_plugins() -> Plugins:
     """Every plug-in installed, looked for once per process. Raises CampaignError for one that cannot be used."""
-    found = {group: _plugins(group, *wanted) for group, wanted in _GROUPS.items()}
+    entries = entry_points()  # once, since it reads what every installed package says of itself
+    found = {group: _plugins(entries.select(group=f"{_PREFIX}{group}"), *_GROUPS[group]) for group in _GROUPS}
     return Plugins(**found) if any(found.values()) else NO_PLUGINS
 
 
@@ -50,9 +52,9 @@ def use_installed_plugins() -> None:
         use_plugins(installed_plugins())
 
 
-def _plugins(group: str, kind: type[Any], taken: frozenset[str]) -> dict[str, Any]:
+def _plugins(entries: EntryPoints, kind: type[Any], taken: frozenset[str]) -> dict[str, Any]:
     found: dict[str, tuple[EntryPoint, Any]] = {}
-    for entry in entry_points(group=f"campaign_engine.{group}"):
+    for entry in entries:
         plugin = _load(entry, kind)
         if plugin.name in taken:
             raise CampaignError(f"{_named(entry)} takes the name {plugin.name!r} of a built-in", hint=_HINT)

@@ -18,6 +18,7 @@ from multiprocessing.synchronize import Event
 from typing import Literal
 
 from engine.application import Application, open_application
+from engine.collector import relax_collector
 from engine.core.errors import CampaignError
 from engine.logs import set_up_logs
 from engine.runner import Runner, stop_on_signals
@@ -94,6 +95,7 @@ def _answer(answer: Connection, asked: Event, order: Order) -> None:
     """A child's life."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    relax_collector()
     set_up_logs(order.settings.log_level)
     try:
         result: TickCounts | Exception = asyncio.run(_carry_out(asked, order))

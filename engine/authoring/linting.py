@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.authoring.files import check_file
 from engine.core.checks.outline import Loc
@@ -20,6 +21,7 @@ from engine.core.spec import CampaignTypeSpec
 TEST = ".test.yaml"
 PEOPLE = ".sim.yaml"
 _UNCOVERED = "W701"
+_THE_END = "ends_within"
 
 
 def is_scenario_file(path: Path) -> bool:
@@ -40,22 +42,29 @@ def is_people_file(path: Path) -> bool:
     return path.name.endswith((PEOPLE, ".sim.yml"))
 
 
-def lint_file(path: Path) -> list[Problem]:
+class Linted(NamedTuple):
+    """What was found in a file, and what it holds, if that is a campaign type without errors."""
+
+    problems: list[Problem]
+    spec: CampaignTypeSpec | None = None
+
+
+def lint_file(path: Path) -> Linted:
     """Every problem of the campaign type, scenario or people file at `path`, and of the scenarios beside a type.
 
     Raises CampaignError when a file cannot be read.
     """
     if is_scenario_file(path):
-        return _scenario_problems(path)
+        return Linted(_scenario_problems(path))
     if is_people_file(path):
         from engine.authoring.people_file import check_people_file
 
-        return check_people_file(path)
+        return Linted(check_people_file(path))
     loaded, problems = check_file(path)
     scenarios = path.with_name(f"{path.stem}{TEST}")
-    if loaded is None or not scenarios.is_file():
-        return problems
-    return sorted([*problems, *_with_scenarios(loaded, path, scenarios)])
+    if loaded is not None and scenarios.is_file():
+        problems = sorted([*problems, *_with_scenarios(loaded, path, scenarios)])
+    return Linted(problems, loaded.spec if loaded is not None else None)
 
 
 def _scenario_problems(path: Path) -> list[Problem]:
@@ -80,13 +89,23 @@ def _with_scenarios(loaded: LoadedType, type_path: Path, path: Path) -> list[Pro
     if report.failed or report.campaign_type != loaded.spec.campaign_type:
         return []
     places = edge_places(loaded.spec)
+    missing = [key for key in report.edges.missing if key != _THE_END or _can_last(loaded.spec)]
     found = [
         loaded.document.problem(
             _UNCOVERED, f"no scenario in {path.name} comes this way; expected one that does", places[key]
         )
-        for key in report.edges.missing
+        for key in missing
     ]
     return silence(loaded.document, found, codes=frozenset({_UNCOVERED}))
+
+
+def _can_last(spec: CampaignTypeSpec) -> bool:
+    """Whether a conversation can last until `ends_within` ends it."""
+    from engine.core.proofs.bounds import bounds_of
+    from engine.core.proofs.ways import end_of_all
+
+    ends = end_of_all(spec)
+    return ends is not None and bounds_of(spec).longest >= ends[0]
 
 
 def edge_places(spec: CampaignTypeSpec) -> dict[str, Loc]:
@@ -95,7 +114,7 @@ def edge_places(spec: CampaignTypeSpec) -> dict[str, Loc]:
 
 
 def _places(spec: CampaignTypeSpec) -> Iterator[tuple[Loc, str]]:
-    yield ("ends_within", "then"), "ends_within"
+    yield (_THE_END, "then"), _THE_END
     yield from _listed(("always",), "always", len(spec.always))
     for name, stage in spec.stages.items():
         for list_name in ("on_response", "split", "timers", "follow_ups", "escalate"):

@@ -13,12 +13,17 @@ here load in a blink, because everything behind them is imported only when a com
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+
+from engine.collector import relax_collector
 
 
 def main() -> None:
     """The program `campaign`. SIGTERM ends it as Ctrl-C does, so that an embedded server is left in good order."""
+    relax_collector()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # it would read what every installed package says of itself
     try:
         signal.signal(signal.SIGTERM, _interrupt)
         from engine.cli.app import app

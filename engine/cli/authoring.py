@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Campaign types: check, test, see, register.")
 
 _TEST = ".test.yaml"
+_MOST_PROOFS = 20
 
 
 class LintFormat(StrEnum):
@@ -52,11 +53,12 @@ def lint(
     from engine.authoring.linting import lint_file
 
     files = list(_files(paths))
-    problems = sorted({problem for file in files for problem in lint_file(file)})
+    linted = {file: lint_file(file) for file in files}
+    problems = sorted({problem for found in linted.values() for problem in found.problems})
     if text := FORMATS["json" if as_json else format](problems):
         typer.echo(text)
     if format is LintFormat.TEXT and not as_json:
-        _say_proofs(files)
+        _say_proofs({file: found.spec for file, found in linted.items() if found.spec is not None})
     errors = sum(problem.severity == "error" for problem in problems)
     tell(f"files {len(files)}, errors {errors}, warnings {len(problems) - errors}")
     raise typer.Exit(1 if errors else 0)
@@ -69,7 +71,7 @@ def run_tests(
     as_json: Json = False,
 ) -> None:
     """Run the scenarios of campaign types. Exit code 1 when one fails."""
-    from engine.authoring.scenario_report import as_junit
+    from engine.authoring.junit import as_junit
     from engine.authoring.scenarios import run_scenarios
 
     reports = [run_scenarios(file) for file in _scenarios(paths)]
@@ -201,19 +203,15 @@ def _files(paths: list[Path]) -> Iterator[Path]:
     return iter(found)
 
 
-def _say_proofs(files: list[Path]) -> None:
-    """What is proved of each campaign type that has no errors."""
-    from engine.authoring.files import check_file
+def _say_proofs(specs: dict[Path, CampaignTypeSpec]) -> None:
+    """What is proved of each campaign type that has no errors, unless they are too many to be read."""
     from engine.core.proofs import prove
 
-    for file in files:
-        loaded = check_file(file)[0] if _is_type(file) else None
-        if loaded is not None:
-            typer.echo(f"{file}:\n" + "\n".join(f"  {line}" for line in prove(loaded.spec).render().splitlines()))
-
-
-def _is_type(path: Path) -> bool:
-    return not path.name.endswith((".test.yaml", ".test.yml", ".sim.yaml", ".sim.yml"))
+    if len(specs) > _MOST_PROOFS:
+        tell(f"proofs are shown for at most {_MOST_PROOFS} campaign types at a time")
+        return
+    for file, spec in specs.items():
+        typer.echo(f"{file}:\n" + "\n".join(f"  {line}" for line in prove(spec).render().splitlines()))
 
 
 def _is_test(path: Path) -> bool:

@@ -133,6 +133,7 @@ class _Composer:
         self.findings: list[Finding] = []
         self.reader = reader
         self.loader: Any = None
+        self.in_braces = 0
         self.anchors: dict[str, Node | None] = {}
         self._found_at: set[Mark] = set()
 
@@ -192,14 +193,16 @@ class _Composer:
             self._report("E100", "tags are not allowed; write the value without it", _mark(event.start_mark))
         if event.anchor is not None:
             self.anchors[event.anchor] = None
-        if isinstance(event, yaml.ScalarEvent):
-            node = self._scalar(event)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            node = self._sequence(event, depth)
-        else:
-            node = self._mapping(event, depth)
+        node = self._scalar(event) if isinstance(event, yaml.ScalarEvent) else self._collection(event, depth)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
+        return node
+
+    def _collection(self, event: Any, depth: int) -> Node:
+        self.in_braces += bool(event.flow_style)
+        read = self._sequence if isinstance(event, yaml.SequenceStartEvent) else self._mapping
+        node = read(event, depth)
+        self.in_braces -= bool(event.flow_style)
         return node
 
     def _aliased(self, event: Any, depth: int) -> Node:
@@ -221,7 +224,7 @@ class _Composer:
         if found := _UNSTORABLE.search(node.data):
             message = f"the escaped character U+{ord(found[0]):04X} cannot be stored; remove it"
             self._report("E100", message, node.start)
-        if node.plain and self.reader is _LIBYAML and (not event.value or "?" in event.value):
+        if node.plain and self.reader is _LIBYAML and self.in_braces and (not event.value or "?" in event.value):
             raise _UnreadableError  # in braces libyaml reads and places these otherwise
         if node.plain:
             if reading := scalars.other_reading(event.value):

@@ -21,7 +21,7 @@ Text = Annotated[str, Field(min_length=1)]
 class Spec(BaseModel):
     """The manners of every model here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 def _duration(value: object) -> Duration:

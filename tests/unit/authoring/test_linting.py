@@ -51,7 +51,7 @@ def hello(tmp_path: Path) -> Path:
 
 
 def found(path: Path) -> list[tuple[str, int]]:
-    return [(problem.code, problem.line) for problem in lint_file(path)]
+    return [(problem.code, problem.line) for problem in lint_file(path).problems]
 
 
 def test_without_scenarios_beside_it_no_edge_is_missed(hello: Path) -> None:
@@ -60,7 +60,19 @@ def test_without_scenarios_beside_it_no_edge_is_missed(hello: Path) -> None:
 
 def test_every_edge_that_no_scenario_takes_is_told_at_its_place(hello: Path) -> None:
     hello.with_name("hello.test.yaml").write_text(SILENCE, encoding="utf-8")
-    assert found(hello) == [("W701", line) for line in (5, 8, 15, 16, 17, 17, 18, 20, 20)]
+    assert found(hello) == [("W701", line) for line in (8, 15, 16, 17, 17, 18, 20, 20)]
+
+
+def test_an_end_that_no_conversation_lasts_to_needs_no_scenario(hello: Path) -> None:
+    hello.with_name("hello.test.yaml").write_text(SILENCE, encoding="utf-8")
+    assert ("W701", 5) not in found(hello), "silence ends it after three days, long before the ninety"
+    waits_for_ever = "timers: [{after: 100d, go: silent}, {at: renewal_on, go: silent}]"
+    hello.write_text(
+        hello.read_text().replace("timers: [{after: 3d, go: silent}, {at: renewal_on, go: silent}]", waits_for_ever)
+    )
+    lasting = SILENCE.replace("after: 3d", "after: 1d, event: two")
+    hello.with_name("hello.test.yaml").write_text(lasting, encoding="utf-8")
+    assert ("W701", 5) in found(hello)
 
 
 def test_an_untested_edge_can_be_left_so_with_a_reason(hello: Path) -> None:
@@ -80,8 +92,8 @@ def test_scenarios_that_fail_say_nothing_of_edges(hello: Path) -> None:
 def test_scenarios_that_cannot_be_read_are_problems_of_their_own_file(hello: Path) -> None:
     scenarios = hello.with_name("hello.test.yaml")
     scenarios.write_text(SILENCE.replace("steps:", "stesp:"), encoding="utf-8")
-    assert {problem.file for problem in lint_file(hello)} == {str(scenarios)}
-    assert lint_file(hello) == lint_file(scenarios)
+    assert {problem.file for problem in lint_file(hello).problems} == {str(scenarios)}
+    assert lint_file(hello).problems == lint_file(scenarios).problems
 
 
 def test_every_edge_has_a_place(hello: Path) -> None:

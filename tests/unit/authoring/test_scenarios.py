@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engine.authoring.scenario_report import Report, ScenarioReport, as_junit
+from engine.authoring.junit import as_junit
+from engine.authoring.scenario_report import Report, ScenarioReport
 from engine.authoring.scenarios import run_scenarios
 from engine.core.errors import CampaignError, SpecError
 
