@@ -151,7 +151,7 @@ def uncovered(routes: Routes, edges: Iterable[str], stages: Iterable[str], names
 
 def _searched(compiled: CompiledType) -> Found:
     edges = frozenset(edge.key for edge in compiled.edges)
-    say = replier(compiled.spec.responses, compiled.read)  # type: ignore[arg-type]
+    say = replier(compiled.spec, compiled.read)  # type: ignore[arg-type]
     exits = frozenset(compiled.spec.exits)
     found = Search(compiled, say, edges, exits, pause=_PAUSE, budget=_MOST_MOVES).run()
     for late, pause in ((False, timedelta()), (True, timedelta())):

@@ -1,7 +1,8 @@
 """Texts that are understood as wanted: made from the matchers, and proved by the campaign type's own reader.
 
 For every matcher there are a few texts that ought to match it; those for several responses are put together until
-one is read exactly as wanted. A label can be out of reach, when earlier labels take all its texts; then there is
+one is read as wanted: labels as they are, and of what is captured any value that every guard judges like the wanted
+one. A label can be out of reach, when earlier labels take all its texts; then there is
 none. Where something that was not asked for cannot be avoided (any text is a comment) it may be understood as well.
 """
 
@@ -14,44 +15,80 @@ from itertools import chain, islice, product
 from typing import Any
 
 from engine.authoring.wording import wording_of
+from engine.core.checks.outline import Outline
 from engine.core.dates import parse_day
+from engine.core.expressions import Comparison, Expression, Guard, compile_guard, parse_expression
 from engine.core.fact_types import parse_range
 from engine.core.matchers import MatcherSpec, OneMatcherSpec, ResponseSpec
 from engine.core.model import Values
 from engine.core.plugins import plugins_in_use
 from engine.core.responses import Reader
+from engine.core.spec import CampaignTypeSpec
 from engine.core.vocabulary import OTHER
+from engine.core.yaml_source import Document
 
 _NEUTRAL = ("Hm", "Let me think about it", "Tell me more", "…", "")
 _MOST = 300  # texts tried for one reply
 _LISTED = 6  # words of one matcher tried
 
 
-def replier(responses: Mapping[str, ResponseSpec], read: Reader) -> Callable[[Values, datetime], str | None]:
+def replier(spec: CampaignTypeSpec, read: Reader) -> Callable[[Values, datetime], str | None]:
     """A function that gives a text which `read` understands as the wanted values at an instant, or None.
 
     >>> from engine.core.responses import compile_responses
-    >>> responses = {"intent": {"later": MatcherSpec(phrase="not now"), "no": MatcherSpec(any_word=["not", "no"])}}
-    >>> reply = replier(responses, compile_responses(responses))
+    >>> intent = {"later": {"phrase": "not now"}, "no": {"any_word": ["not", "no"]}}
+    >>> spec = CampaignTypeSpec.model_validate(
+    ...     {"campaign_type": "a", "version": 1, "responses": {"intent": intent}, "start": "ask", "stages": {"ask": {}},
+    ...      "exits": {"over": "won"}})
+    >>> reply = replier(spec, compile_responses(spec.responses))
     >>> noon = datetime.fromisoformat("2026-03-02T12:00Z")
     >>> reply({"intent": "later"}, noon), reply({"intent": "no"}, noon), reply({"intent": "other"}, noon)
     ('not now', 'not', 'Hm')
     """
     known: dict[tuple[Any, ...], str | None] = {}
+    guards = _guards(spec)
 
     def reply(values: Values, now: datetime) -> str | None:
         key = (now.date(), *sorted(values.items()))
         if key not in known:
-            known[key] = _found(list(_texts(responses, values, now)), values, now)
+            known[key] = _found(values, now)
         return known[key]
 
-    def _found(texts: list[str], values: Values, now: datetime) -> str | None:
-        understood = [read(text, "en", "UTC", now) for text in texts]
-        exact = (text for text, its in zip(texts, understood, strict=True) if its == values)
-        near = (text for text, its in zip(texts, understood, strict=True) if {**its, **values} == its)
-        return next(chain(exact, near), None)
+    def _found(values: Values, now: datetime) -> str | None:
+        near = None
+        for text in _texts(spec.responses, values, now):
+            its = read(text, "en", "UTC", now)
+            if all(name in its and _alike(guards.get(name), its[name], wanted) for name, wanted in values.items()):
+                if len(its) == len(values):
+                    return text
+                near = text if near is None else near
+        return near
 
     return reply
+
+
+def _guards(spec: CampaignTypeSpec) -> dict[str, tuple[Guard, ...]]:
+    """For each response without labels every test of a guard that its value is held against, also as a fact."""
+    outline = Outline(spec, Document("", "replies"))
+    tests = [test for guard in outline.guards for test in parse_expression(guard.text).comparisons]
+    held = {name: {name} for name, each in spec.responses.items() if isinstance(each, MatcherSpec)}
+    for action, _ in outline.sets:
+        for fact, value in action.set.items():
+            if isinstance(value, str) and value in held:
+                held[value].add(fact)
+    return {name: tuple(_guard(test) for test in tests if test.name in names) for name, names in held.items()}
+
+
+def _guard(test: Comparison) -> Guard:
+    """A test as a function of the value itself."""
+    return compile_guard(Expression("", test), lambda _: lambda value: value)
+
+
+def _alike(guards: tuple[Guard, ...] | None, value: Any, wanted: Any) -> bool:
+    """Whether no guard tells two values apart; labels, which have no `guards`, must be the same."""
+    if guards is None or value == wanted:
+        return bool(value == wanted)
+    return all(guard(value) == guard(wanted) for guard in guards)
 
 
 def _texts(responses: Mapping[str, ResponseSpec], values: Values, now: datetime) -> Iterator[str]:
@@ -76,11 +113,10 @@ def _texts(responses: Mapping[str, ResponseSpec], values: Values, now: datetime)
 
 
 def _fragments(matcher: MatcherSpec, captured: Any, now: datetime) -> Iterator[str]:
-    """Texts that ought to match, those that are what shall be captured first."""
-    if captured is not None:
-        yield captured.isoformat() if isinstance(captured, date) else str(captured)
-    for part in matcher.parts:
-        yield from _of_matcher(part, now)
+    """Texts that ought to match, those that are what shall be captured first, but for days far from `now`."""
+    own = () if captured is None else (captured.isoformat() if isinstance(captured, date) else str(captured),)
+    others = chain.from_iterable(_of_matcher(part, now) for part in matcher.parts)
+    yield from chain(others, own) if isinstance(captured, date) else chain(own, others)
 
 
 def _of_matcher(matcher: OneMatcherSpec, now: datetime) -> Iterator[str]:

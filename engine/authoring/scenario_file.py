@@ -7,17 +7,22 @@ with a slip of the pen is never mistaken for one that failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from engine.core.actions import AssignSpec
+from engine.core.checks.outline import Outline
 from engine.core.compiled import CompiledType
 from engine.core.durations import instant_of, zone_of
 from engine.core.errors import SpecError
+from engine.core.expressions import Comparison, Not, parse_expression
 from engine.core.facts import parse_fact
+from engine.core.grammar import Node
 from engine.core.problems import Problem, expected_one_of, shown
 from engine.core.vocabulary import Name, Span, Spec, Text
 from engine.core.yaml_source import Document, Loc, read_yaml
@@ -170,7 +175,8 @@ def _shape_problem(document: Document, error: Any) -> Problem:
     elif kind in _OUR_OWN:
         message = error["msg"]
     else:
-        message = f"expected {_NOUNS.get(kind, 'another value')}, got {shown(got)}"
+        found = "an empty one" if kind == "too_short" else shown(got)
+        message = f"expected {_NOUNS.get(kind, 'another value')}, got {found}"
     return document.problem(code, message, loc)
 
 
@@ -219,6 +225,8 @@ class _Preparation:
         start = self.instant(spec.start)
         self._splits(spec.splits)
         for index, step in enumerate(spec.steps):
+            if step.event is not None and not self._events.any_tells:
+                self._known("event", step.event, self._events.names, "E301", ("steps", index, "event"))
             if step.expect is not None:
                 self._expect(step.expect, ("steps", index, "expect"))
         return Scenario(spec, self.loc, self._facts(spec.facts), start, tuple(self._moments(start, spec.steps)))
@@ -261,20 +269,30 @@ class _Preparation:
         for index, step in enumerate(steps):
             loc: Loc = ("steps", index, "after" if step.after else "at")
             then = self._then(step, now)
-            if then is None:
+            if step.after is not None and step.after.business and self.compiled.window is None:
+                message = f"{step.after} is business time; expected a send_window in the campaign type that it runs on"
+                self._report("E105", message, loc)
+            elif then is None:
                 self._report("E105", "this step lies too far in the future; expected a year before 2200", loc)
             elif then < now:
                 self._report("E107", f"this step lies before the one above it, at {shown_at(now)}", loc)
             else:
                 now = then
+            until = step.expect.nothing_until if step.expect is not None else None
+            if until is not None and self.instant(until) < now:
+                message = f"nothing_until lies before this step, at {shown_at(now)}; expected a later time"
+                self._report("E107", message, ("steps", index, "expect", "nothing_until"))
             yield now
 
     def _then(self, step: StepSpec, now: datetime) -> datetime | None:
         """The instant of a step that follows one at `now`; None beyond the calendar."""
         if step.at is not None:
             return self.instant(step.at)
+        window = self.compiled.window
+        if step.after is None or (step.after.business and window is None):
+            return now
         try:
-            then = step.after.after(now, self.zone) if step.after is not None else now
+            then = step.after.after(now, self.zone, window)
         except OverflowError:
             return None
         return then if then.year in _YEARS else None
@@ -288,9 +306,25 @@ class _Preparation:
             self._known("message", sent.message, self.type.messages, "E601", (*loc, "sent", index))
         for index, message in enumerate(expect.not_sent):
             self._known("message", message, self.type.messages, "E601", (*loc, "not_sent", index))
+        for index, assigned in enumerate(expect.assigned):
+            self._known("assignee", assigned.to, self._assignees, "E301", (*loc, "assigned", index))
         for name in expect.context:
             names = (*self.type.facts, *self.type.responses)
             self._known("fact or response", name, names, "E301", (*loc, "context", name), key=True)
+
+    @cached_property
+    def _outline(self) -> Outline:
+        return Outline(self.type, self.document)
+
+    @cached_property
+    def _events(self) -> _Events:
+        return _events_of(self._outline)
+
+    @cached_property
+    def _assignees(self) -> frozenset[str]:
+        """Everybody to whom a conversation is ever assigned or escalated."""
+        given = {act.spec.assign.to for act in self._outline.acts if isinstance(act.spec, AssignSpec)}
+        return frozenset(given.union(each.to for stage in self.type.stages.values() for each in stage.escalate))
 
     def _known(
         self, what: str, name: str | None, known: Iterable[str], code: str, loc: Loc, *, key: bool = False
@@ -298,6 +332,32 @@ class _Preparation:
         names = set(known)
         if name is not None and name not in names:
             self._report(code, f"unknown {what} {name!r}; {expected_one_of(name, names)}", loc, key=key)
+
+
+class _Events(NamedTuple):
+    """The events that a campaign type names, and whether it tells any other from none."""
+
+    names: frozenset[str]
+    any_tells: bool
+
+
+def _events_of(outline: Outline) -> _Events:
+    tests = [each for guard in outline.guards for each in _event_tests(parse_expression(guard.text).tree)]
+    names = {each for stage in outline.spec.stages.values() for each in stage.on_event}
+    names.update(each for test, _ in tests for each in test.constants if isinstance(each, str))
+    only_named = all((test.operator == "!=") if denied else (test.operator in ("==", "in")) for test, denied in tests)
+    return _Events(frozenset(names), not only_named)
+
+
+def _event_tests(node: Node, denied: bool = False) -> Iterator[tuple[Comparison, bool]]:
+    """The tests of `event` in a guard, and whether each stands under a `not`."""
+    if isinstance(node, Comparison):
+        yield from [(node, denied)] if node.name == "event" else []
+    elif isinstance(node, Not):
+        yield from _event_tests(node.part, not denied)
+    else:
+        for part in node.parts:
+            yield from _event_tests(part, denied)
 
 
 def instant_in(moment: datetime, zone: str) -> datetime:

@@ -19,7 +19,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioReport:
-    """How one scenario went: the first `difference`, or None, and the `timeline` up to it."""
+    """How one scenario went: the first `difference`, or None, and the `timeline` up to it.
+
+    Of a long timeline only the end is kept; `earlier` entries came before it.
+    """
 
     name: str
     difference: Difference | None
@@ -28,6 +31,7 @@ class ScenarioReport:
     edges: frozenset[str]
     path: tuple[str, ...] = ()
     seconds: float = 0.0
+    earlier: int = 0
 
     @property
     def passed(self) -> bool:
@@ -40,6 +44,7 @@ class ScenarioReport:
         it = self.difference
         lines = [f"FAILED  {self.name}", f"  {it.file}:{it.line}:{it.column}"]
         lines += [f"    expected {it.expected}", f"    got      {it.got}", "  what happened until then:"]
+        lines += [f"    ({self.earlier} earlier entries left out)"] if self.earlier else []
         return "\n".join(lines + [f"    {line}" for line in self.timeline])
 
 

@@ -23,6 +23,7 @@ from engine.authoring.scenario_file import (
     EmittedSpec,
     ExpectSpec,
     Scenario,
+    ScenarioFile,
     SentSpec,
     StepSpec,
     instant_in,
@@ -33,7 +34,7 @@ from engine.authoring.scenario_file import (
 from engine.authoring.scenario_report import Coverage, Difference, Report, ScenarioReport
 from engine.core.checks.ways import landings
 from engine.core.compiled import CompiledType, Row
-from engine.core.errors import CampaignError
+from engine.core.errors import CampaignError, SpecError
 from engine.core.model import Event, new_conversation
 from engine.core.yaml_source import Document, Loc
 
@@ -46,13 +47,11 @@ def run_scenarios(test_path: str | Path, known: tuple[Path, CompiledType] | None
 
     Its `campaign_type` is a name, for NAME.yaml beside the file, or a path from the file's folder; one that is
     `known` with its path is not read again.
-    Raises SpecError when the file or the campaign type has problems, CampaignError when one cannot be read.
+    Raises SpecError when the file or the campaign type has problems, CampaignError when the file cannot be read.
     """
     path = Path(test_path)
     file = read_scenarios(_read_text(path), str(path))
-    name = file.spec.campaign_type
-    beside = path.parent / (name if _is_path(name) else f"{name}.yaml")
-    compiled = known[1] if known is not None and known[0] == beside else load_campaign_type(beside)
+    compiled = _campaign_type_of(file, path, known)
     results = tuple(run_scenario(scenario, compiled, file.document) for scenario in prepare(file, compiled))
     return Report(
         str(path),
@@ -72,6 +71,26 @@ def _read_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CampaignError(f"cannot read {str(path)!r}: {reason}", hint="Check its name and permissions.") from error
+
+
+def _campaign_type_of(file: ScenarioFile, path: Path, known: tuple[Path, CompiledType] | None) -> CompiledType:
+    """The campaign type that the scenario file at `path` names. Raises SpecError."""
+    name = file.spec.campaign_type
+    beside = path.parent / (name if _is_path(name) else f"{name}.yaml")
+    if known is not None and known[0] == beside:
+        return known[1]
+    try:
+        return load_campaign_type(beside)
+    except SpecError:
+        raise
+    except CampaignError as error:
+        message = (
+            error.message if _is_path(name) else f"{error.message}; the name is looked up as a file beside this one"
+        )
+        likely = path.with_name(path.name.replace(".test.", "."))
+        if likely not in (path, beside) and likely.is_file():
+            message += f"; did you mean ./{likely.name}?"
+        raise SpecError([file.document.problem("E107", message, ("campaign_type",))]) from error
 
 
 def _is_path(name: str) -> bool:
@@ -122,7 +141,8 @@ def run_scenario(scenario: Scenario, compiled: CompiledType, document: Document)
             line, column = document.position((*scenario.loc, "steps", index, "expect", *found.loc))
             difference = Difference(document.file, line, column, found.expected, found.got)
             break
-    timeline = _timeline(run.playback.log) if difference else ()
+    log = run.playback.log if difference else []
+    timeline = tuple(f"{shown_at(done.at)}  {done.name}" for done in log[-_LONGEST_TIMELINE:])
     path = tuple(run.playback.path)
     return ScenarioReport(
         scenario.spec.name,
@@ -132,6 +152,7 @@ def run_scenario(scenario: Scenario, compiled: CompiledType, document: Document)
         frozenset(run.edges),
         path,
         perf_counter() - began,
+        earlier=len(log) - len(timeline),
     )
 
 
@@ -263,13 +284,6 @@ def _recording(compiled: CompiledType, edges: set[str]) -> CompiledType:
     return compiled._replace(trigger=trigger)
 
 
-def _timeline(log: list[Done]) -> tuple[str, ...]:
-    """What happened, at most the last few lines of it."""
-    lines = [f"{shown_at(done.at)}  {done.name}" for done in log[-_LONGEST_TIMELINE:]]
-    left_out = len(log) - len(lines)
-    return (f"({left_out} earlier)", *lines) if left_out else tuple(lines)
-
-
 def _unequal(what: str, expected: str | None, got: str | None) -> _Found | None:
     return None if expected == got else _Found((), f"{what} {expected or 'none'}", got or "none")
 
@@ -306,4 +320,6 @@ def _same(wanted: Any, got: Any) -> bool:
 def _shown(value: Any) -> str:
     if value is None:
         return "missing"
-    return str(value) if isinstance(value, Decimal | date) else repr(value)
+    if isinstance(value, date):
+        value = value.isoformat()  # as scenario files write it, in quotes like every text
+    return str(value) if isinstance(value, Decimal) else repr(value)

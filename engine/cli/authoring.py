@@ -56,7 +56,7 @@ def lint(
     linted = {file: lint_file(file) for file in files}
     problems = sorted({problem for found in linted.values() for problem in found.problems})
     if text := FORMATS["json" if as_json else format](problems):
-        typer.echo(text)
+        say(text)
     if format is LintFormat.TEXT and not as_json:
         _say_proofs({file: found.spec for file, found in linted.items() if found.spec is not None})
     errors = sum(problem.severity == "error" for problem in problems)

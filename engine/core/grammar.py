@@ -89,7 +89,8 @@ class _Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"""\s*(?:
-      (?P<number>[+-]?[0-9]+(?:\.[0-9]+)?(?![\w.]))
+      (?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T:.+Z-][0-9:.+Z-]*)?)
+    | (?P<number>[+-]?[0-9]+(?:\.[0-9]+)?(?![\w.]))
     | (?P<text>"[^"]*"|'[^']*')
     | (?P<name>[A-Za-z_][A-Za-z0-9_]*(?![\w.]))
     | (?P<sign>[=!<>]=|[<>()\[\],])
@@ -117,6 +118,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         if found is None or found.lastgroup is None:
             raise _unreadable(text, at)
         kind, word = found.lastgroup, found[found.lastgroup]
+        if kind == "date":
+            raise ExpressionError(f'a date needs quotes, as in "{word}"', found.start(kind))
         if kind == "sign" or word in KEYWORDS:
             kind = word.lower()
         yield _Token(kind, word, found.start(found.lastgroup))

@@ -77,7 +77,7 @@ def _with_message_files(spec: CampaignTypeSpec, document: Document, read_file: R
         try:
             messages[name] = _with_text(message, read_file(message.file))
         except CampaignError as error:
-            problems.append(document.problem("E103", str(error), ("messages", name, "file")))
+            problems.append(document.problem("E103", error.message, ("messages", name, "file")))
     if problems:
         raise SpecError(problems)
     return spec.model_copy(update={"messages": messages})

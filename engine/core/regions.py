@@ -1,13 +1,15 @@
 """Exact algebra of guards: where an expression is true, as a union of boxes over declared domains.
 
 A box maps some names to slices of their domains (`engine.core.domains`), the others being free. A guard is a
-`Region` of at most 64 boxes. Emptiness, cover and overlap are decided exactly, or else TooComplex is raised.
+`Region` of at most 64 boxes. Emptiness, cover and overlap are decided exactly, or else TooComplex is raised, which
+also bounds the work: any question is answered or refused well within half a second.
 Regions that meet in one operation must be over the same domains.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -31,16 +33,30 @@ __all__ = [
 MOST_BOXES = 64  # of a guard
 MOST_PIECES = 4096  # of what is worked out from guards
 MOST_COMPARED = 512  # each with each, to find those that lie inside another
+MOST_WORK = 250_000  # spans and boxes looked at for one answer, about a quarter of a second
 
 Domains = Mapping[str, Domain]
 Box = tuple[tuple[str, Slice], ...]  # sorted by name, no slice empty and none the whole domain
 
 
 class TooComplex(ValueError):  # noqa: N818 - the name says what the guard is
-    """A guard of more than 64 boxes, or a question about guards that falls into too many pieces."""
+    """A guard of more than 64 boxes, or one, or a question about guards, that takes too much work to settle."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"falls into more than {most} separate cases; expected fewer")
+
+
+class _Work:
+    """The domains of one question, and how much may still be looked at to answer it."""
+
+    def __init__(self, domains: Domains, most: float = MOST_WORK) -> None:
+        self.domains = domains
+        self._left = most
+
+    def spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise TooComplex(MOST_BOXES)
 
 
 def region_of(expression: Expression, domains: Domains) -> Region:
@@ -54,7 +70,7 @@ def region_of(expression: Expression, domains: Domains) -> Region:
     >>> few.intersects(many), few.union(many).is_everything, many.witness()
     (False, True, {'seats': 4})
     """
-    return Region(domains, _boxes_of(expression.tree, True, domains))
+    return Region(domains, _boxes_of(expression.tree, True, _Work(domains)))
 
 
 @dataclass(frozen=True)
@@ -82,21 +98,24 @@ class Region:
 
     def covers(self, other: Region) -> bool:
         """Whether every point of `other` is one of this region."""
-        return next(_left(other.boxes, self.boxes, self.domains), None) is None
+        return next(_left(other.boxes, self.boxes, _Work(self.domains)), None) is None
 
     def intersects(self, other: Region) -> bool:
         """Whether some point is in both."""
-        return any(_meet(mine, theirs) is not None for mine in self.boxes for theirs in other.boxes)
+        work = _Work(self.domains, math.inf)  # the sizes of both regions bound it
+        return any(_meet(mine, theirs, work) is not None for mine in self.boxes for theirs in other.boxes)
 
     def intersection(self, other: Region) -> Region:
-        return Region(self.domains, _simplified(_product(self.boxes, other.boxes), self.domains, MOST_PIECES))
+        work = _Work(self.domains)
+        return Region(self.domains, _simplified(_product(self.boxes, other.boxes, work), work, MOST_PIECES))
 
     def union(self, other: Region) -> Region:
-        return Region(self.domains, _simplified(self.boxes + other.boxes, self.domains, MOST_PIECES))
+        return Region(self.domains, _simplified(self.boxes + other.boxes, _Work(self.domains), MOST_PIECES))
 
     def minus(self, other: Region) -> Region:
         """The points of this region that are not in `other`."""
-        return Region(self.domains, tuple(_joined(_left(self.boxes, other.boxes, self.domains), self.domains)))
+        work = _Work(self.domains)
+        return Region(self.domains, tuple(_joined(_left(self.boxes, other.boxes, work), work)))
 
     def witness(self) -> dict[str, Any]:
         """One point of the region: only the names that matter, None being missing; any value does for the others.
@@ -111,53 +130,57 @@ class Region:
         return any(all(self.domains[name].contains(part, point.get(name)) for name, part in box) for box in self.boxes)
 
 
-def _boxes_of(node: Node, wanted: bool, domains: Domains) -> tuple[Box, ...]:
+def _boxes_of(node: Node, wanted: bool, work: _Work) -> tuple[Box, ...]:
     """The boxes in which `node` is `wanted`: true or false. What is unknown is in neither."""
     if isinstance(node, Comparison):
-        part = domains[node.name].split(node)[0 if wanted else 1]
-        return () if part.is_empty else (_with((), node.name, part, domains),)
+        part = work.domains[node.name].split(node)[0 if wanted else 1]
+        return () if part.is_empty else (_with((), node.name, part, work),)
     if isinstance(node, Not):
-        return _boxes_of(node.part, not wanted, domains)
-    parts = [_boxes_of(each, wanted, domains) for each in node.parts]
+        return _boxes_of(node.part, not wanted, work)
+    parts = [_boxes_of(each, wanted, work) for each in node.parts]
     if isinstance(node, Or if wanted else And):
-        return _simplified(chain.from_iterable(parts), domains, MOST_BOXES)
+        return _simplified(chain.from_iterable(parts), work, MOST_BOXES)
     found: tuple[Box, ...] = ((),)
     for boxes in parts:
-        found = _simplified(_product(found, boxes), domains, MOST_BOXES)
+        found = _simplified(_product(found, boxes, work), work, MOST_BOXES)
     return found
 
 
-def _product(some: Iterable[Box], others: Iterable[Box]) -> Iterator[Box]:
+def _product(some: Iterable[Box], others: Iterable[Box], work: _Work) -> Iterator[Box]:
     others = tuple(others)
-    return (met for one in some for other in others if (met := _meet(one, other)) is not None)
+    return (met for one in some for other in others if (met := _meet(one, other, work)) is not None)
 
 
-def _meet(box: Box, other: Box) -> Box | None:
+def _meet(box: Box, other: Box, work: _Work) -> Box | None:
     """The points in both boxes, or None if there are none."""
+    work.spend(1 + len(box) + len(other))
     parts = dict(box)
     for name, part in other:
-        parts[name] = met = parts[name] & part if name in parts else part
-        if met.is_empty:
-            return None
+        mine = parts.setdefault(name, part)
+        if mine is not part:
+            work.spend(len(mine.spans) + len(part.spans))
+            parts[name] = met = mine & part
+            if met.is_empty:
+                return None
     return tuple(sorted(parts.items(), key=_name))
 
 
-def _cut_out(box: Box, hole: Box, domains: Domains) -> Iterator[Box]:
+def _cut_out(box: Box, hole: Box, work: _Work) -> Iterator[Box]:
     """What is left of `box` without `hole`, which meets it, in disjoint boxes."""
     for name, part in hole:
-        whole = dict(box).get(name, domains[name].everything)
+        whole = dict(box).get(name, work.domains[name].everything)
         if not (outside := whole - part).is_empty:
-            yield _with(box, name, outside, domains)
-        box = _with(box, name, whole & part, domains)
+            yield _with(box, name, outside, work)
+        box = _with(box, name, whole & part, work)
 
 
-def _with(box: Box, name: str, part: Slice, domains: Domains) -> Box:
+def _with(box: Box, name: str, part: Slice, work: _Work) -> Box:
     """The box with `name` held to `part`, or free if that is all it can be."""
     others = _without(box, name)
-    return others if part == domains[name].everything else tuple(sorted((*others, (name, part)), key=_name))
+    return others if part == work.domains[name].everything else tuple(sorted((*others, (name, part)), key=_name))
 
 
-def _left(boxes: Iterable[Box], holes: Iterable[Box], domains: Domains) -> Iterator[Box]:
+def _left(boxes: Iterable[Box], holes: Iterable[Box], work: _Work) -> Iterator[Box]:
     """What is left of `boxes` without `holes`, piece by piece; pieces of one box are disjoint."""
     waiting = [(box, tuple(holes)) for box in boxes]
     steps = 0
@@ -165,52 +188,60 @@ def _left(boxes: Iterable[Box], holes: Iterable[Box], domains: Domains) -> Itera
         if (steps := steps + 1) > MOST_PIECES:
             raise TooComplex(MOST_PIECES)
         box, near = waiting.pop()
-        near = tuple(hole for hole in near if _meet(box, hole) is not None)
+        near = tuple(hole for hole in near if _meet(box, hole, work) is not None)
         if near:
-            waiting.extend((piece, near[1:]) for piece in _cut_out(box, near[0], domains))
+            waiting.extend((piece, near[1:]) for piece in _cut_out(box, near[0], work))
         else:
             yield box
 
 
-def _simplified(boxes: Iterable[Box], domains: Domains, most: int) -> tuple[Box, ...]:
+def _simplified(boxes: Iterable[Box], work: _Work, most: int) -> tuple[Box, ...]:
     """The same points in fewer boxes: those that differ in one name become one, those inside another go."""
-    found = _joined(boxes, domains)
+    found = _joined(boxes, work)
     if len(found) <= MOST_COMPARED:
-        found = _without_inner(found)
+        found = _without_inner(found, work)
     if len(found) > most:
         raise TooComplex(most)
     return tuple(found)
 
 
-def _joined(boxes: Iterable[Box], domains: Domains) -> list[Box]:
+def _joined(boxes: Iterable[Box], work: _Work) -> list[Box]:
     """The boxes, with those that differ in one name only made one, until there are no such left."""
     found = dict.fromkeys(boxes)
     while True:
+        work.spend(sum(map(_size, found)))
         times = Counter((name, _without(box, name)) for box in found for name, _ in box)
         names = {name for (name, others), count in times.items() if count > 1 or others in found}
         if not names:
             return list(found)
         for name in sorted(names):
-            found = _joined_in(found, name, domains)
+            found = _joined_in(found, name, work)
 
 
-def _joined_in(boxes: Iterable[Box], name: str, domains: Domains) -> dict[Box, None]:
-    parts: dict[Box, Slice] = {}
+def _joined_in(boxes: Iterable[Box], name: str, work: _Work) -> dict[Box, None]:
+    parts: defaultdict[Box, list[Slice]] = defaultdict(list)
     for box in boxes:
-        others = _without(box, name)
-        part = dict(box).get(name, domains[name].everything)
-        parts[others] = parts[others] | part if others in parts else part
-    return dict.fromkeys(_with(others, name, part, domains) for others, part in parts.items())
+        work.spend(_size(box))
+        parts[_without(box, name)].append(dict(box).get(name, work.domains[name].everything))
+    return dict.fromkeys(_with(others, name, _union(slices), work) for others, slices in parts.items())
 
 
-def _without_inner(boxes: Iterable[Box]) -> list[Box]:
+def _union(slices: list[Slice]) -> Slice:
+    return Slice.of((span for each in slices for span in each.spans), any(each.missing for each in slices))
+
+
+def _without_inner(boxes: Iterable[Box], work: _Work) -> list[Box]:
     """The boxes that do not lie inside another."""
     kept: list[Box] = []
     for box in sorted(boxes, key=len):
-        if not any(_meet(box, other) == box for other in kept):
-            kept = [other for other in kept if _meet(other, box) != other]
+        if not any(_meet(box, other, work) == box for other in kept):
+            kept = [other for other in kept if _meet(other, box, work) != other]
             kept.append(box)
     return kept
+
+
+def _size(box: Box) -> int:
+    return sum(1 + len(part.spans) for _, part in box)
 
 
 def _without(box: Box, name: str) -> Box:

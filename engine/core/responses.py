@@ -63,6 +63,8 @@ def match_response(
     """
     if date_order not in DATE_ORDERS:
         raise ValueError(f"date_order: {expected_one_of(str(date_order), DATE_ORDERS)}, got {date_order!r}")
+    if not isinstance(text, str):
+        raise ValueError(f"text: expected a str, got {type(text).__name__}")
     return compile_matcher(matcher)(Heard(text, locale, zone, now, date_order))
 
 

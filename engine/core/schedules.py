@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import time
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from engine.core.durations import Duration, parse_duration, zone_of
 from engine.core.vocabulary import Span, Spec
-from engine.core.windows import Window, parse_country, parse_days, parse_time_of_day
+from engine.core.windows import DAYS, Window, parse_country, parse_days, parse_time_of_day
 
 RECIPIENT = "recipient"
 
@@ -78,6 +78,20 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def days_text(days: Collection[int]) -> str:
+    """The weekdays as authors write them.
+
+    >>> days_text({0, 1, 2, 3, 4}), days_text({6, 0, 2, 3}), days_text(range(7))
+    ('mon-fri', 'mon, wed, thu, sun', 'all')
+    """
+    if len(days) == len(DAYS):
+        return "all"
+    first, last = min(days), max(days)
+    if len(days) > 2 and len(days) == last - first + 1:
+        return f"{DAYS[first]}-{DAYS[last]}"
+    return ", ".join(DAYS[day] for day in sorted(days))
+
+
 def _clock(value: time) -> str:
     return value.isoformat("minutes")
 
@@ -91,7 +105,7 @@ TimeOfDay = Annotated[
 Days = Annotated[
     frozenset[int],
     _by(parse_days, "days", frozenset),
-    PlainSerializer(lambda days: [_DAYS[day] for day in sorted(days)]),
+    PlainSerializer(days_text),
     WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}, "examples": ["mon-fri"]}),
 ]
 Country = Annotated[
@@ -110,7 +124,6 @@ RateText = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^\s*[0-9]{1,6}\s+per\s+.+$", "examples": ["5 per 7d"]}),
 ]
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MIDNIGHT = time(0)
 
 

@@ -43,6 +43,10 @@ class TemplateError(ValueError):
         self.message, self.line, self.column = message, line, column
 
 
+class LimitError(TemplateError):
+    """A template that runs, writes or keeps more than any message may."""
+
+
 class Template:
     """A compiled message text: `uses` lists what it needs from outside, in order, `variables` their names.
 
@@ -164,7 +168,8 @@ def _template_error(text: str, error: Exception) -> TemplateError:
     index = error.token.start_index if error.token else 0
     place = line_and_column(text, index if index >= 0 else _unfinished(text))
     if isinstance(error, _NAMELESS):
-        return TemplateError(str(error.message).splitlines()[0], *place)
+        kind = LimitError if isinstance(error, ResourceLimitError) else TemplateError
+        return kind(str(error.message).splitlines()[0], *place)
     what = error.token.value if error.token else "a filter"
     return TemplateError(f"{what} cannot take the value it is given", *place)
 

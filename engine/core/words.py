@@ -101,15 +101,17 @@ def all_words(wanted: Iterable[str]) -> Matcher:
 
 
 def phrase(wanted: str) -> Matcher:
-    """Matches a text that has the words side by side, in this order.
+    """Matches a text that has the words side by side, in this order; no words are in every text.
 
     >>> phrase("call me")(Heard("You may CALL me.")), phrase("call me")(Heard("me? call!"))
     ('CALL me', None)
     """
-    pins = _words_of(wanted)
+    pins = Heard(wanted).folded
     needle = f" {' '.join(pins)} "
 
     def match(heard: Heard) -> str | None:
+        if not pins:
+            return ""
         hay = f" {' '.join(heard.folded)} "
         at = hay.find(needle)
         if at < 0:
@@ -126,7 +128,7 @@ def only_phrase(wanted: str) -> Matcher:
     >>> only_phrase("not now")(Heard("Not now!")), only_phrase("not now")(Heard("not right now"))
     ('Not now', None)
     """
-    pins = _words_of(wanted)
+    pins = Heard(wanted).folded
     return lambda heard: " ".join(heard.words) if heard.folded == pins else None
 
 
@@ -158,7 +160,12 @@ _WORDS = CharacterTable(_in_words)
 def _words_of(text: str) -> list[str]:
     if words := Heard(text).folded:
         return words
-    raise ValueError(f"expected a word of letters, digits or symbols, got {text!r}")
+    raise ValueError(no_word(text))
+
+
+def no_word(text: str) -> str:
+    """What is wrong with a text that has no word, where one is expected."""
+    return f"expected a word of letters, digits or symbols, got {text!r}"
 
 
 def _set_of(entries: Iterable[str]) -> frozenset[str]:

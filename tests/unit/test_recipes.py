@@ -52,8 +52,8 @@ def test_every_promised_recipe_is_there_and_has_scenarios() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lint_finds_nothing_in_a_recipe_nor_in_its_scenarios(name: str) -> None:
-    assert [str(problem) for problem in lint_file(RECIPES / f"{name}.yaml")] == []
-    assert [str(problem) for problem in lint_file(RECIPES / f"{name}.test.yaml")] == []
+    assert [str(problem) for problem in lint_file(RECIPES / f"{name}.yaml").problems] == []
+    assert [str(problem) for problem in lint_file(RECIPES / f"{name}.test.yaml").problems] == []
     assert "campaign: ignore" not in (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
 
 

@@ -39,6 +39,7 @@ TEXTS = (
     names.unknown_messages,
     texts.unreadable_matchers,
     texts.unreadable_templates,
+    renderings.endless_templates,
     texts.unknown_variables,
     renderings.optional_variables,
     renderings.long_sms,

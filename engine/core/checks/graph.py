@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.core.checks.outline import Loc, Outline
-from engine.core.checks.ways import circle, graph, landings, loops, reached, ways_on
+from engine.core.checks.ways import Way, circle, graph, landings, loops, reached, ways_on
 from engine.core.problems import Problem
 from engine.core.vocabulary import STAY
 
@@ -81,9 +81,16 @@ def unbounded_loops(outline: Outline) -> Iterator[Problem]:
     for loop in loops(leads):
         if all(stages[name].split for name in loop):
             continue  # splits alone make an instant cycle
+        passed = _passed_over(ways)
         closing = [way.edge.target_loc for way in ways if way.source in loop and way.target in loop]
-        message = f"a loop without visits: {circle(loop, leads)}; expected visits: on one of its stages"
+        message = f"a loop without visits: {circle(loop, leads, passed)}; expected visits: on one of its stages"
         yield outline.problem("E204", message, outline.later(*closing))
+
+
+def _passed_over(ways: list[Way]) -> dict[tuple[str, str], str]:
+    """For each source and target that only used up `visits` connect, the stage that has them."""
+    direct = {(way.source, way.target) for way in ways if way.target == way.edge.spec.target}
+    return {(way.source, way.target): way.edge.spec.target for way in ways if way[:2] not in direct}
 
 
 def unbounded_stays(outline: Outline) -> Iterator[Problem]:

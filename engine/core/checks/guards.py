@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
 
-from engine.core.checks.names import BUILT_INS, COUNTERS
+from engine.core.checks.names import BUILT_INS, COUNTERS, doubtful_names
 from engine.core.checks.outline import Edge, Guard, Loc, Outline, Place
 from engine.core.domains import Domain, counter, domain_of_fact, domain_of_response
 from engine.core.expressions import Comparison, Expression, ExpressionError, parse_expression
@@ -62,6 +64,8 @@ class Guards:
         expression = self.expression(when)
         if isinstance(expression, ExpressionError) or not expression.names <= domains.keys():
             return None
+        if not expression.names.isdisjoint(doubtful_names(self.outline.spec)):
+            return None
         if any(_objection(domains[test.name], test) for test in expression.comparisons):
             return None
         try:
@@ -79,6 +83,8 @@ def _domains(spec: CampaignTypeSpec, place: Place) -> Mapping[str, Domain]:
         domains[name] = domain_of_response(response, optional=not answers)
     domains |= {name: domain_of_fact(plugin.type) for name, plugin in plugins_in_use().names.items()}
     domains |= {name: counter() for name in COUNTERS}
+    if place.kind == "split":  # left at its entry, before anything is sent or answered
+        domains |= {name: replace(counter(), high=Decimal(0)) for name in ("responses", "follow_ups_sent")}
     if place.kind != "always":
         domains["visits"] = counter(1)
     else:
@@ -129,10 +135,12 @@ def impossible_comparisons(outline: Outline, guards: Guards) -> Iterator[Problem
     Order is for numbers and dates; a constant has the type of what it is compared with and, where choices or
     labels are declared, is one of them; a name alone is a bool fact.
     """
+    doubtful = doubtful_names(outline.spec)
     for guard, expression in guards.read():
         domains = guards.domains(guard.place)
         for test in expression.comparisons:
-            if test.name in domains and (objection := _objection(domains[test.name], test)):
+            known = test.name in domains and test.name not in doubtful
+            if known and (objection := _objection(domains[test.name], test)):
                 yield outline.problem("E302", objection, guard.loc, offset=test.offset)
 
 

@@ -9,6 +9,7 @@ from engine.core.expressions import KEYWORDS
 from engine.core.matchers import MatcherSpec
 from engine.core.plugins import plugins_in_use
 from engine.core.problems import Problem, expected_one_of
+from engine.core.spec import CampaignTypeSpec
 from engine.core.variables import NAMESPACES
 from engine.core.vocabulary import OTHER, STAY
 
@@ -68,6 +69,16 @@ def taken_names(outline: Outline) -> Iterator[Problem]:
     for name in spec.stages.keys() & spec.exits.keys():
         later = outline.later(("stages", name), ("exits", name), key=True)
         yield _taken(outline, f"the name {name!r} is both a stage's and an exit's", later)
+
+
+def doubtful_names(spec: CampaignTypeSpec) -> frozenset[str]:
+    """The names whose values E108 leaves open: a fact's and a response's, or a response's with a reserved label."""
+    reserved = {
+        name
+        for name, response in spec.responses.items()
+        if not isinstance(response, MatcherSpec) and not response.keys().isdisjoint((STAY, OTHER))
+    }
+    return frozenset(reserved | (spec.facts.keys() & spec.responses.keys()))
 
 
 def _value_name(outline: Outline, name: str, loc: Loc) -> Iterator[Problem]:

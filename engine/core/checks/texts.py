@@ -12,6 +12,7 @@ from engine.core.matchers import MatcherSpec
 from engine.core.problems import Problem, expected_one_of
 from engine.core.responses import PatternError, compile_matcher, compile_responses
 from engine.core.variables import Use, plain_uses
+from engine.core.words import Heard, no_word
 
 if TYPE_CHECKING:
     from engine.core.templates import TemplateError
@@ -42,6 +43,10 @@ def _matcher(outline: Outline, matcher: MatcherSpec, loc: Loc) -> Iterator[Probl
             yield outline.problem("E107", str(error), key, offset=error.position)
         except ValueError as error:
             yield outline.problem("E107", str(error), key)
+        else:
+            wanted = part.phrase or part.only_phrase  # without a word, which RapidPro allows, it finds all or nothing
+            if wanted is not None and not Heard(wanted).folded:
+                yield outline.problem("E107", f"{part.name}: {no_word(wanted)}", key)
 
 
 def _captured(outline: Outline, matcher: MatcherSpec, loc: Loc) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 from engine.core.checks.outline import Edge, Outline
@@ -73,14 +74,22 @@ def loops(leads: Ways) -> Iterator[set[str]]:
             yield loop
 
 
-def circle(loop: set[str], leads: Ways) -> str:
-    """A shortest way round through a loop's first stage, as `a -> b -> a`."""
+def circle(loop: set[str], leads: Ways, over: Mapping[tuple[str, str], str] | None = None) -> str:
+    """A shortest way round through a loop's first stage, as `a -> b -> a`, or `a -> c (visits over) -> b -> a`.
+
+    `over` names the stage with used up `visits` between two others.
+    """
     first = next(name for name in leads if name in loop)
     paths = [[first]]
     for path in paths:
         for name in sorted(leads[path[-1]]):
             if name == first:
-                return " -> ".join([*path, name])
+                return first + "".join(_hop(over or {}, *pair) for pair in pairwise([*path, name]))
             if name in loop and not any(name in each for each in paths):
                 paths.append([*path, name])
     return first
+
+
+def _hop(over: Mapping[tuple[str, str], str], source: str, target: str) -> str:
+    used_up = over.get((source, target))
+    return f" -> {used_up} (visits over) -> {target}" if used_up else f" -> {target}"

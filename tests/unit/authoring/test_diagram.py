@@ -57,4 +57,11 @@ def test_a_split_is_a_choice_and_a_name_the_diagram_has_taken_gets_another() -> 
 
 
 def test_exits_end_with_their_outcome() -> None:
-    assert lines()[-2:] == ["lost --> [*]: lost", "over --> [*]: stopped"]
+    assert lines()[-6:-4] == ["lost --> [*]: lost", "over --> [*]: stopped"]
+
+
+def test_exits_have_the_colour_of_their_outcome() -> None:
+    lost, stopped, *classes = lines()[-4:]
+    assert lost.startswith("classDef lost fill:#")
+    assert stopped.startswith("classDef stopped fill:#")
+    assert classes == ["class lost lost", "class over stopped"]

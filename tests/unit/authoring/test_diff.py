@@ -69,7 +69,7 @@ messages:
 """
 
 
-OFFICE = "days mon, tue, wed, thu, fri, from 09:00, to 17:00"
+OFFICE = "days mon-fri, from 09:00, to 17:00"
 
 
 def a_type(*edits: tuple[str, str]) -> LoadedType:

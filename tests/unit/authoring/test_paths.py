@@ -119,6 +119,61 @@ def test_every_kind_of_matcher_gets_a_reply_that_it_matches() -> None:
         assert [route.goal for route in routes.edges] == [edge.key for edge in compiled.edges], (label, routes.missing)
 
 
+@pytest.mark.parametrize(
+    "matcher",
+    [
+        "{email: true}", "{phone: GB}", "{phone: true}", "{time: true}", '{pattern: "^[A-Z]{2}-[0-9]+$"}',
+        "{any_word: [yes, sure]}", "{all_words: [call, me]}", "{phrase: not now}", "{only_phrase: go away}",
+        "{only_text: Ok.}", "{beginning: hello}", "{text: true}", "{number: 1..5}", "{number_gt: 5}", "{date: true}",
+        "{date_lt: today}", "{date_eq: today}", "{date_gt: today + 3d}", "{any_of: [{email: true}, {phrase: x y}]}",
+    ],
+)  # fmt: skip
+def test_a_response_of_a_bare_matcher_is_brought_to_capture_something(matcher: str) -> None:
+    compiled = a_type(
+        """
+        ask:
+          on_response: [{when: r is not missing, go: bought}, {otherwise: stay}]
+          timers: [{after: 10d, go: gave_up}]
+        """,
+        responses=f"r: {matcher}",
+    )
+    assert [route.goal for route in routes_of(compiled).edges] == [edge.key for edge in compiled.edges]
+
+
+def test_what_is_captured_may_be_any_value_on_the_same_side_of_every_guard() -> None:
+    compiled = a_type(
+        """
+        ask:
+          on_response:
+            - {when: 'day > "2031-01-01"', go: bought, do: [{set: {due_on: day}}]}
+            - {when: day is not missing, go: sort, do: [{set: {due_on: day}}]}
+            - {otherwise: stay}
+          timers: [{after: 10d, go: gave_up}]
+        sort: {split: [{when: 'due_on <= "2020-01-01"', go: opted_out}, {otherwise: gave_up}]}
+        """,
+        facts='due_on: "date?"',
+        responses="day: {date: true}",
+    )
+    routes = routes_of(compiled)
+    assert routes.missing == {}
+    replies = {route.goal: route.scenario["steps"][-1].get("reply") for route in routes.edges}
+    assert replies["stages.ask.on_response[0]"] > "2031-01-01"
+    assert replies["stages.sort.split[0]"] <= "2020-01-01"
+
+
+def test_a_date_that_nothing_asks_for_lies_near_the_time_of_the_scenario() -> None:
+    compiled = a_type(
+        """
+        ask:
+          on_response: [{when: day is not missing, go: bought}, {otherwise: stay}]
+          timers: [{after: 10d, go: gave_up}]
+        """,
+        responses="day: {date: true}",
+    )
+    [route] = [each for each in routes_of(compiled).edges if each.goal == "stages.ask.on_response[0]"]
+    assert route.scenario["steps"][-1]["reply"] == "2026-03-02"
+
+
 def test_numbers_of_a_reply_lie_on_the_side_that_the_guard_asks_for() -> None:
     compiled = a_type(
         """

@@ -227,6 +227,12 @@ def test_a_difference_shows_both_sides(folder: Path, expect: str, expected: str,
     assert difference(folder, f"- expect: {expect}") == (expected, got)
 
 
+def test_both_dates_of_a_difference_are_quoted(folder: Path) -> None:
+    given = "facts: {renewal_on: 2026-04-27}"
+    found = difference(folder, "- expect: {context: {renewal_on: 2026-04-28}}", given)
+    assert found == ("renewal_on '2026-04-28'", "'2026-04-27'")
+
+
 def test_only_the_first_difference_of_a_scenario_is_reported_with_its_place_and_story(folder: Path) -> None:
     steps = """
     - {after: 1h, reply: stop}
@@ -250,9 +256,14 @@ def test_only_the_first_difference_of_a_scenario_is_reported_with_its_place_and_
 
 def test_the_story_of_a_long_scenario_is_cut_at_its_beginning(folder: Path) -> None:
     steps = "- {after: 25h, reply: huh}\n" + "- {after: 1m, reply: so}\n" * 30 + "- expect: {stage: ask}"
-    timeline = run(folder, steps).timeline
-    assert timeline[0] == "(16 earlier)"
-    assert timeline[-1] == "2026-03-03T10:30:00Z  reply 'so'"
+    report = report_of(folder, a_scenario(steps))
+    [result] = report.results
+    assert report.as_dict()["scenarios"][0]["timeline"] == list(result.timeline)
+    assert (len(result.timeline), result.earlier) == (20, 16)
+    assert all(line.startswith("2026-03-") for line in result.timeline)
+    assert result.timeline[-1] == "2026-03-03T10:30:00Z  reply 'so'"
+    story = result.render().splitlines()
+    assert story[story.index("  what happened until then:") + 1] == "    (16 earlier entries left out)"
 
 
 def test_messages_leave_when_windows_and_limits_let_them(tmp_path: Path) -> None:
@@ -354,8 +365,19 @@ def test_the_campaign_type_may_be_a_path_from_the_files_folder(folder: Path) -> 
 def test_a_missing_file_or_campaign_type_is_one_clear_error(folder: Path) -> None:
     with pytest.raises(CampaignError, match=r"nothing\.test\.yaml"):
         run_scenarios(folder / "nothing.test.yaml")
-    with pytest.raises(CampaignError, match=r"vist\.yaml"):
-        report_of(folder, a_scenario("- expect: {}").replace("visit", "vist", 1))
+
+
+def test_a_campaign_type_that_cannot_be_opened_is_a_problem_with_a_place(folder: Path) -> None:
+    [(line, column, code, message)] = problems_of(folder, a_scenario("- expect: {}").replace("visit", "vist", 1))
+    assert (line, column, code) == (1, 16, "E107")
+    assert "vist.yaml" in message
+    assert "looked up as a file beside this one; did you mean ./visit.yaml?" in message
+    (folder / "visit.yaml").unlink()
+    [(*_, message)] = problems_of(folder, a_scenario("- expect: {}"))
+    assert "did you mean" not in message
+    (folder / "visit.yaml").mkdir()
+    [(*_, message)] = problems_of(folder, a_scenario("- expect: {}"))
+    assert "is a folder" in message
 
 
 @pytest.mark.parametrize(
@@ -372,7 +394,7 @@ def test_a_missing_file_or_campaign_type_is_one_clear_error(folder: Path) -> Non
         ("- expect: soon", (7, 17), "E107", "expected a mapping, got the text 'soon'"),
         ("- {reply: 4.5}", (7, 17), "E107", "expected a text, got the number 4.5"),
         ("- {reply: [yes]}", (7, 17), "E107", "expected a text, got a list"),
-        ("[]", (7, 7), "E107", "expected at least one entry"),
+        ("[]", (7, 7), "E107", "expected at least one entry, got an empty one"),
         ("- expect: {context: {seats: [1]}}", (7, 35), "E107", "expected one value"),
         ("- expect: {stage: humen}", (7, 25), "E103", "did you mean human?"),
         ("- expect: {exit: win}", (7, 24), "E103", "unknown exit or outcome"),
@@ -380,6 +402,15 @@ def test_a_missing_file_or_campaign_type_is_one_clear_error(folder: Path) -> Non
         ("- expect: {not_sent: [hallo]}", (7, 29), "E601", "did you mean hello?"),
         ("- expect: {context: {seat: 1}}", (7, 28), "E301", "did you mean seats?"),
         ("- {at: 2026-03-01T09:00:00Z}", (7, 14), "E107", "lies before the one above it"),
+        ("- {after: 1 business day}", (7, 17), "E105", "expected a send_window"),
+        ("- {event: opend}", (7, 17), "E301", "unknown event 'opend'; expected one of opened; did you mean opened?"),
+        ("- expect: {assigned: [inbax]}", (7, 29), "E301", "expected one of inbox, lead; did you mean inbox?"),
+        (
+            "- {after: 2h, expect: {nothing_until: 2026-03-02T10:59:59Z}}",
+            (7, 45),
+            "E107",
+            "lies before this step, at 2026-03-02T11:00:00Z",
+        ),
     ],
 )
 def test_a_slip_in_a_step_is_a_problem_with_a_place(
@@ -388,6 +419,42 @@ def test_a_slip_in_a_step_is_a_problem_with_a_place(
     [(line, column, found, text)] = problems_of(folder, a_scenario(steps))
     assert (line, column, found) == (*place, code)
     assert message in text
+
+
+def test_business_time_of_a_step_runs_on_the_send_window(folder: Path) -> None:
+    window = 'send_window: {days: [mon, tue], from: "08:00", to: "18:00"}\nstart: ask\n'
+    (folder / "visit.yaml").write_text(TYPE.replace("start: ask\n", window), encoding="utf-8")
+    steps = """
+    - {at: 2026-03-03T12:00:00Z}
+    - {after: 1 business day, expect: {exit: lost, nothing_until: 2026-03-09T12:00:00Z}}
+    """
+    assert_passes(folder, steps)
+
+
+@pytest.mark.parametrize(
+    ("guard", "names"),
+    [
+        ('event == "moved"', ["moved", "opened"]),
+        ('seats > 3 and event in ["moved", "left"]', ["left", "moved", "opened"]),
+        ('not (event != "moved")', ["moved", "opened"]),
+        ('event != "moved"', None),
+        ('not (event == "moved")', None),
+        ("event is not missing", None),
+    ],
+)
+def test_an_event_must_be_one_that_the_campaign_type_can_tell_from_others(
+    folder: Path, guard: str, names: list[str] | None
+) -> None:
+    first = '  - {when: intent == "stop", go: opted_out}'
+    changed = TYPE.replace(first, f"{first}\n  - {{when: '{guard}', go: stay, at_most: 1}}")
+    (folder / "visit.yaml").write_text(changed, encoding="utf-8")
+    assert_passes(folder, "- {event: opened}\n- {event: moved}")
+    if names is None:
+        assert_passes(folder, "- {event: nope}")
+    else:
+        message = f"unknown event 'nope'; expected one of {', '.join(names)}"
+        found = problems_of(folder, a_scenario("- {event: nope}"))
+        assert [(code, text.partition("; did")[0]) for _, _, code, text in found] == [("E301", message)]
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,17 @@ def test_an_always_edge_can_close_a_loop() -> None:
     assert codes(f"{waiting()}\n{person}", more='always: [{when: answer == "stop", go: person}]') == ["E204"]
 
 
+def test_a_loop_that_used_up_visits_close_names_the_stage_that_has_them() -> None:
+    stages = """
+  a: {visits: {at_most: 1, then: b}, timers: [{after: 1d, go: b}]}
+  b: {timers: [{after: 1d, go: c}]}
+  c: {timers: [{after: 1d, go: lost_it}]}
+"""
+    [problem] = problems(stages, start="a", more='always: [{when: answer == "stop", go: a}]')
+    assert problem.code == "E204"
+    assert "b -> c -> a (visits over) -> b" in problem.message
+
+
 @pytest.mark.parametrize("edge", ["{go: stay, do: [{send: intro}]}", "{otherwise: stay, do: [{send: intro}]}"])
 def test_a_stay_that_acts_needs_a_bound(edge: str) -> None:
     assert codes(answering(edge)) == ["E204"]

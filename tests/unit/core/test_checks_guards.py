@@ -68,6 +68,31 @@ def test_an_ordinary_comparison_is_possible(when: str) -> None:
     assert codes(waiting(f"on_enter: [{{send: intro, when: '{when}'}}]")) == []
 
 
+def test_a_name_that_is_taken_twice_or_has_a_reserved_label_is_told_once() -> None:
+    source = """
+campaign_type: hello
+version: 1
+facts: {rating: int, plan: "text?"}
+send_window: {from: "09:00", to: "17:00"}
+responses:
+  answer: {"yes": {any_word: [yes]}, other: {any_word: [stop]}}
+  rating: {number: true}
+  plan: {text: true}
+start: ask
+always: [{when: answer == "stop", go: left}]
+stages:
+  ask:
+    on_enter: [send: intro]
+    on_response: [{when: 'rating == "a" or plan > 3', go: left}]
+    timers: [{after: 3d, go: won_it}]
+exits: {won_it: won, left: stopped}
+messages: {intro: {text: "Hi {{ plan }} {{ rating }}"}}
+"""
+    with pytest.raises(SpecError) as caught:
+        parse_campaign_type(source, "hello.yaml")
+    assert [problem.code for problem in caught.value.problems] == ["E108", "E108", "E108"]
+
+
 # --- coverage
 
 
@@ -134,6 +159,9 @@ def test_every_response_must_be_taken(edges: list[str], left_out: str | None) ->
         (["{share: 40%, go: won_it}", "{share: 59.9%, go: left}"], ["E305"]),
         (["{share: 40%, go: won_it}", "{share: 60%, go: left}"], []),
         (["{when: seats > 9, go: won_it}", "{when: seats < 10, go: left}"], []),
+        (["{when: responses == 0 and follow_ups_sent == 0, go: won_it}"], []),
+        (["{when: responses < 2, go: won_it}", "otherwise: left"], ["E303"]),
+        (["{when: responses_total == 0, go: won_it}"], ["E305"]),
         (["{when: seats > 9, share: 40%, go: won_it}", "otherwise: left"], ["E308"]),
         (["{share: 40%, go: won_it}", "{share: 60.1%, go: left}"], ["E308"]),
     ],
@@ -202,6 +230,22 @@ def test_a_text_that_is_no_template_is_reported_at_its_place() -> None:
     [problem] = message_problems("  intro: {text: 'Hi {{ first_name | shout }}'}")
     assert problem.code == "E107"
     assert problem.source[problem.column - 1 :].startswith("shout")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hi {% for i in (1..100000000) %}x{% endfor %}", "loop iteration limit"),
+        ("Hi {% for i in (1..9999) %}{{ 'An output that soon is too long' }}{% endfor %}", "output stream limit"),
+        ("Hi {% for i in (1..rating) %}x{% endfor %}", None),
+        ("Hi {% if rating > 3 %}x{% endif %}", None),
+    ],
+)
+def test_a_text_that_always_runs_into_a_limit_is_reported_at_its_place(text: str, expected: str | None) -> None:
+    found = message_problems(f'  intro: {{text: "{text}"}}\n  other: {{text: "{{{{ nobody }}}}"}}')
+    told = [problem for problem in found if problem.code == "E107"]
+    assert [problem.message.split(": ")[1].startswith(expected or "") for problem in told] == [True] * bool(expected)
+    assert all(problem.source[problem.column - 1 :].startswith("for i in") for problem in told)
 
 
 def test_a_pattern_that_is_no_regular_expression_is_reported_at_its_place() -> None:

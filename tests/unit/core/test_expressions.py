@@ -105,6 +105,8 @@ def test_names_are_listed_once() -> None:
         ("a = 1", 2, "a comparison is written ==, got ="),
         ("a && b", 2, "expected and, got &"),
         ("a || b", 2, "expected or, got |"),
+        ("a > 2026-01-01", 4, 'a date needs quotes, as in "2026-01-01"'),
+        ("a in [2026-01-01T10:00Z]", 6, 'a date needs quotes, as in "2026-01-01T10:00Z"'),
         ("!a", 0, "expected not, or != between two sides, got !"),
         ("a == 'x", 5, "this text has no closing quote"),
         ('a == "x', 5, "this text has no closing quote"),

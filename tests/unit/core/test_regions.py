@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -245,6 +247,35 @@ def test_a_guard_of_more_than_64_boxes_is_too_complex() -> None:
         region_of(parse_expression(" and ".join(pairs)), domains)
     with pytest.raises(TooComplex):
         region_of(parse_expression("not (" + " or ".join(pair.replace("or", "and") for pair in pairs) + ")"), domains)
+
+
+HARD = {
+    "one_clause_with_two_constant_parts": ("and", 180, '(town != "{0}" or plan == "free" or rating != 1)'),
+    "clauses_of_five_parts": (
+        "and", 40, '(town != "{0}" or vip or rating != 1 or born != "2026-03-01" or size != "s{0}")'
+    ),
+    "clauses_over_two_texts": ("and", 150, '(town != "{0}" or name != "{0}" or rating == 1)'),
+    "conjunctions_of_exclusions": ("or", 150, '(town != "{0}" and name != "{0}" and score != 0.{0})'),
+    "clauses_of_long_lists": ("and", 20, 'not (name in [{1}] and other == "{0}")'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HARD)
+def test_any_guard_is_judged_or_refused_in_little_time(case: str) -> None:
+    word, count, clause = HARD[case]
+    lists = (", ".join(f"'{each}{number}'" for each in range(50)) for number in range(count))
+    text = f" {word} ".join(clause.format(number, many) for number, many in enumerate(lists))
+    assert len(text) <= 10_000
+    expression, domains = parse_expression(text), DOMAINS | {"name": Domain("text"), "other": Domain("text")}
+    began = time.process_time()
+    with suppress(TooComplex):
+        region_of(expression, domains)
+    assert time.process_time() - began < 1
+
+
+def test_a_long_guard_of_few_boxes_is_judged() -> None:
+    text = " and ".join(f'(town != "{number}" or plan == "free" or rating != 1)' for number in range(120))
+    assert len(region_of(parse_expression(text), DOMAINS).boxes) == 3
 
 
 def test_boxes_inside_others_do_not_count() -> None:

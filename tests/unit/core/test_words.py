@@ -105,12 +105,26 @@ def test_a_list_with_an_entry_that_is_no_word_cannot_be_matched(name: str, entry
         compile_matcher({name: ["yes", entry]})
 
 
+def test_a_beginning_that_is_blank_is_refused() -> None:
+    with pytest.raises(ValueError, match="a text that is not blank"):
+        compile_matcher({"beginning": "  "})
+
+
 @pytest.mark.parametrize(
-    "matcher", [{"phrase": "…!"}, {"phrase": ""}, {"only_phrase": "?"}, {"beginning": "  "}], ids=str
+    ("matcher", "text", "value"),
+    [
+        ({"phrase": ""}, "this world Too", ""),
+        ({"phrase": "…!"}, "", ""),
+        ({"only_phrase": ""}, "this world Too", None),
+        ({"only_phrase": "?"}, " ! ", ""),
+    ],
+    ids=str,
 )
-def test_what_would_match_everything_or_nothing_is_refused(matcher: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"expected a word of letters, digits or symbols|a text that is not blank"):
-        compile_matcher(matcher)
+def test_a_phrase_without_words_is_in_every_text_as_rapidpro_has_it(
+    matcher: dict[str, Any], text: str, value: str | None
+) -> None:
+    """As the tests of goflow's has_phrase and has_only_phrase; `lint` refuses such a phrase all the same."""
+    assert compile_matcher(matcher)(Heard(text)) == value
 
 
 @given(st.text(st.characters()))
