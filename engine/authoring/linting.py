@@ -57,7 +57,7 @@ def lint_file(path: Path) -> Linted:
     if is_scenario_file(path):
         return Linted(_scenario_problems(path))
     if is_people_file(path):
-        from engine.authoring.people_file import check_people_file
+        from engine.authoring.simulation.people_file import check_people_file
 
         return Linted(check_people_file(path))
     loaded, problems = check_file(path)
@@ -68,7 +68,7 @@ def lint_file(path: Path) -> Linted:
 
 
 def _scenario_problems(path: Path) -> list[Problem]:
-    from engine.authoring.scenarios import run_scenarios
+    from engine.authoring.scenarios.run import run_scenarios
 
     try:
         run_scenarios(path)
@@ -79,7 +79,7 @@ def _scenario_problems(path: Path) -> list[Problem]:
 
 def _with_scenarios(loaded: LoadedType, type_path: Path, path: Path) -> list[Problem]:
     """What is wrong with the scenarios of a campaign type, or else W701 for each edge that none of them takes."""
-    from engine.authoring.scenarios import run_scenarios
+    from engine.authoring.scenarios.run import run_scenarios
     from engine.core.machine import compile_campaign_type
 
     try:

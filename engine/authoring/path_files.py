@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.authoring.scenario_file import read_scenarios
+from engine.authoring.scenarios.scenario_file import read_scenarios
 from engine.core.errors import RefusedError
 from engine.core.scalars import resolve
 from engine.core.yaml_source import Document

@@ -16,10 +16,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.authoring.path_files import appended, scenarios_as_yaml
-from engine.authoring.replies import replier
-from engine.authoring.scenario_file import ScenarioFile, ScenarioFileSpec, prepare
-from engine.authoring.scenario_report import ScenarioReport
-from engine.authoring.scenarios import run_scenario, run_scenarios
+from engine.authoring.replies.replies import replier
+from engine.authoring.scenarios.report import ScenarioReport
+from engine.authoring.scenarios.run import run_scenario, run_scenarios
+from engine.authoring.scenarios.scenario_file import ScenarioFile, ScenarioFileSpec, prepare
 from engine.core.compiled import CompiledType, Edge
 from engine.core.errors import CampaignError, SpecError
 from engine.core.facts import fact_to_json

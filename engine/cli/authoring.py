@@ -71,8 +71,8 @@ def run_tests(
     as_json: Json = False,
 ) -> None:
     """Run the scenarios of campaign types. Exit code 1 when one fails."""
-    from engine.authoring.junit import as_junit
-    from engine.authoring.scenarios import run_scenarios
+    from engine.authoring.scenarios.junit import as_junit
+    from engine.authoring.scenarios.run import run_scenarios
 
     reports = [run_scenarios(file) for file in _scenarios(paths)]
     if junit is not None:
@@ -131,8 +131,8 @@ def _picture(spec: CampaignTypeSpec, format: Picture) -> str:
     """The type in this format, without a line break at the end."""
     import json
 
-    from engine.authoring.diagram import mermaid
-    from engine.authoring.picture import draw
+    from engine.authoring.pictures.diagram import mermaid
+    from engine.authoring.pictures.picture import draw
 
     if format is Picture.SVG:
         return draw(spec).rstrip("\n")
@@ -182,8 +182,8 @@ def schema(
     """Print the JSON Schema of campaign types, or of the files beside them, for editors."""
     import json
 
-    from engine.authoring.people_schema import people_schema
-    from engine.authoring.scenario_schema import scenarios_schema
+    from engine.authoring.scenarios.scenario_schema import scenarios_schema
+    from engine.authoring.simulation.people_schema import people_schema
     from engine.core.schema import campaign_type_schema
     from engine.plugins import use_installed_plugins
 

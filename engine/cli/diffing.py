@@ -39,9 +39,9 @@ def diff(old: _Old, new: _New, live: _Live = None, map: _Map = None, as_json: Js
     Exit code 0, with or without differences; 1 if a type has errors or live conversations would have no place; 2 a
     wrong command line.
     """
-    from engine.authoring.diff import compare
-    from engine.authoring.diff_report import Report
-    from engine.authoring.forecast import forecast
+    from engine.authoring.diffs.diff import compare
+    from engine.authoring.diffs.forecast import forecast
+    from engine.authoring.diffs.report import Report
 
     mapping = read_pairs(map)
     before, after, standing = _read(old, new, not is_file(old) if live is None else live)

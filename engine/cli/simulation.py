@@ -11,8 +11,8 @@ from engine.cli.options import Json
 from engine.cli.output import expect_writable, print_json, print_table, progress, say, tell, write_text
 
 if TYPE_CHECKING:
-    from engine.authoring.people import People
-    from engine.authoring.simulation import Simulation
+    from engine.authoring.simulation.figures import Simulation
+    from engine.authoring.simulation.people import People
     from engine.core.spec import CampaignTypeSpec
 
 _MOST = 1_000_000
@@ -36,7 +36,7 @@ def simulate(
     from time import perf_counter
 
     from engine.authoring.files import load_spec
-    from engine.authoring.simulate import simulate
+    from engine.authoring.simulation.simulate import simulate
     from engine.core.machine import compile_campaign_type
 
     spec = load_spec(path).spec
@@ -47,7 +47,7 @@ def simulate(
     with progress("recipients") as show:
         result = simulate(compile_campaign_type(spec), crowd, recipients, seed, lambda done: show(done, recipients))
     if report is not None:
-        from engine.authoring.simulation_report import as_html
+        from engine.authoring.simulation.report import as_html
 
         write_text(report, as_html(result, crowd))
     if as_json:
@@ -59,17 +59,17 @@ def simulate(
 
 def _people(file: Path | None, campaign_type: Path, spec: CampaignTypeSpec) -> People:
     """The people of a file, of the one beside the campaign type, or else people by default."""
-    from engine.authoring.people import People
-    from engine.authoring.people_file import load_people, people_file_beside
-    from engine.authoring.people_spec import PeopleSpec
+    from engine.authoring.simulation.people import People
+    from engine.authoring.simulation.people_file import load_people, people_file_beside
+    from engine.authoring.simulation.people_spec import PeopleSpec
 
     file = file or people_file_beside(campaign_type)
     return load_people(file, spec) if file is not None else People(PeopleSpec(), spec, "by default")
 
 
 def _show(it: Simulation) -> None:
-    from engine.authoring.charts import sparkline
-    from engine.authoring.simulation import span_text
+    from engine.authoring.simulation.charts import sparkline
+    from engine.authoring.simulation.figures import span_text
 
     say(f"{it.campaign_type} version {it.version}: {it.recipients:,} recipients, seed {it.seed}, people {it.people}")
     say(f"{it.first:%Y-%m-%d} to {it.last:%Y-%m-%d}: {it.sent:,} messages; {it.answering:,} people answered")
@@ -103,7 +103,7 @@ def _show(it: Simulation) -> None:
 
 
 def _stage_rows(it: Simulation) -> list[tuple[str, ...]]:
-    from engine.authoring.simulation import span_text
+    from engine.authoring.simulation.figures import span_text
 
     return [
         (

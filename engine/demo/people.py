@@ -14,7 +14,7 @@ from datetime import timedelta
 from random import Random
 from typing import NamedTuple
 
-from engine.authoring.people import People, Person, Reaction
+from engine.authoring.simulation.people import People, Person, Reaction
 from engine.channels.protocol import OutgoingMessage
 from engine.inbox import Inbound
 

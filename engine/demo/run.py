@@ -17,8 +17,8 @@ from uuid import UUID
 from engine.application import Application, assemble, home_of
 from engine.audience import open_csv
 from engine.authoring.files import load_spec
-from engine.authoring.people import People
-from engine.authoring.people_file import load_people, people_file_beside
+from engine.authoring.simulation.people import People
+from engine.authoring.simulation.people_file import load_people, people_file_beside
 from engine.campaigns import NewCampaign, create_campaign
 from engine.channels.registry import Channels
 from engine.clock import SimulatedClock

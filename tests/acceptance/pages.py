@@ -30,8 +30,8 @@ from typer.testing import CliRunner
 
 from engine.authoring.files import check_file
 from engine.authoring.linting import is_people_file
-from engine.authoring.people_file import check_people_file
-from engine.authoring.scenarios import run_scenarios
+from engine.authoring.scenarios.run import run_scenarios
+from engine.authoring.simulation.people_file import check_people_file
 from engine.cli.app import app
 from engine.core.loader import parse_campaign_type
 from engine.core.spec import CampaignTypeSpec, ExitSpec, StageSpec

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.authoring.people_schema import people_schema
-from engine.authoring.scenario_schema import scenarios_schema
+from engine.authoring.scenarios.scenario_schema import scenarios_schema
+from engine.authoring.simulation.people_schema import people_schema
 from engine.core.schema import campaign_type_schema
 from tests.acceptance.conftest import ROOT, Program
 

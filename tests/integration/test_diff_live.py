@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.authoring.forecast import forecast
+from engine.authoring.diffs.forecast import forecast
 from engine.core.loader import parse_campaign_type
 from engine.db.database import Database
 from engine.db.standing import StandingRepository

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
-from engine.authoring.layout import Arrow, Layout, Rectangle
+from engine.authoring.pictures.layout import Arrow, Layout, Rectangle
 
 SLACK = 0.01
 

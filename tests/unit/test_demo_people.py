@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from engine.authoring.files import load_spec
-from engine.authoring.people_file import load_people
+from engine.authoring.simulation.people_file import load_people
 from engine.channels.protocol import OutgoingMessage
 from engine.core.responses import compile_responses
 from engine.demo.people import Crowd, Home

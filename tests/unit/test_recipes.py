@@ -20,9 +20,9 @@ import pytest
 
 from engine.authoring.files import load_spec
 from engine.authoring.linting import lint_file
-from engine.authoring.picture import draw
-from engine.authoring.scenario_file import read_scenarios
-from engine.authoring.scenarios import run_scenarios
+from engine.authoring.pictures.picture import draw
+from engine.authoring.scenarios.run import run_scenarios
+from engine.authoring.scenarios.scenario_file import read_scenarios
 from engine.core.actions import SendSpec
 from engine.core.fact_types import FactType
 from engine.core.schema import campaign_type_schema

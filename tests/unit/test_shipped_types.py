@@ -15,9 +15,9 @@ import jsonschema
 import pytest
 
 from engine.authoring.files import check_file, load_spec
-from engine.authoring.people_file import check_people_file, read_people
-from engine.authoring.people_schema import people_schema
-from engine.authoring.scenarios import run_scenarios
+from engine.authoring.scenarios.run import run_scenarios
+from engine.authoring.simulation.people_file import check_people_file, read_people
+from engine.authoring.simulation.people_schema import people_schema
 from engine.core.durations import zone_of
 from engine.core.facts import parse_fact
 from engine.core.schema import campaign_type_schema

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.authoring.diagram import mermaid
+from engine.authoring.pictures.diagram import mermaid
 from engine.core.loader import parse_campaign_type
 
 SOURCE = """

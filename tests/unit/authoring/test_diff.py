@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.authoring.diff import Diff, compare
-from engine.authoring.diff_report import Report
+from engine.authoring.diffs.diff import Diff, compare
+from engine.authoring.diffs.report import Report
 from engine.core.loader import LoadedType, parse_campaign_type
 from engine.core.spec import CampaignTypeSpec
 from engine.core.yaml_source import Document

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.authoring.diff import compare
-from engine.authoring.diff_report import Report
+from engine.authoring.diffs.diff import compare
+from engine.authoring.diffs.forecast import forecast
+from engine.authoring.diffs.report import Report
 from engine.authoring.files import load_spec
-from engine.authoring.forecast import forecast
 from tests.unit.authoring.test_diff import a_type
 
 CHANGES = Path(__file__).parents[2] / "checks" / "changes"

@@ -9,10 +9,10 @@ from time import process_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.authoring.alignment import centres, distance
-from engine.authoring.layering import in_rows
-from engine.authoring.layout import Arrow, lay_out
-from engine.authoring.ordering import crossing_count, untangle
+from engine.authoring.pictures.alignment import centres, distance
+from engine.authoring.pictures.layering import in_rows
+from engine.authoring.pictures.layout import Arrow, lay_out
+from engine.authoring.pictures.ordering import crossing_count, untangle
 from tests.unit.clearance import SLACK, assert_clear
 
 BOX = (100.0, 40.0)

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, event, given, settings
 from engine.authoring.files import load_campaign_type
 from engine.authoring.path_files import appended
 from engine.authoring.paths import Routes, routes_of, write_routes
-from engine.authoring.scenario_file import read_scenarios
-from engine.authoring.scenarios import run_scenarios
-from engine.authoring.wording import wording_of
+from engine.authoring.replies.wording import wording_of
+from engine.authoring.scenarios.run import run_scenarios
+from engine.authoring.scenarios.scenario_file import read_scenarios
 from engine.core.errors import RefusedError
 from engine.core.machine import compile_campaign_type
 from engine.core.patterns import pattern

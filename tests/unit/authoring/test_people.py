@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.authoring.people import People, Person, Reaction
-from engine.authoring.people_spec import HabitSpec, PeopleSpec
-from engine.authoring.sayings import words_for
+from engine.authoring.replies.sayings import words_for
+from engine.authoring.simulation.people import People, Person, Reaction
+from engine.authoring.simulation.people_spec import HabitSpec, PeopleSpec
 from engine.core.facts import fact_to_json, parse_fact
 from engine.core.matchers import MatcherSpec, ResponseSpec
 from engine.core.responses import compile_responses

@@ -9,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.authoring.linting import lint_file
-from engine.authoring.people_file import check_people_file, find_misfits, load_people, people_file_beside, read_people
-from engine.authoring.people_spec import PeopleSpec
+from engine.authoring.simulation.people_file import (
+    check_people_file,
+    find_misfits,
+    load_people,
+    people_file_beside,
+    read_people,
+)
+from engine.authoring.simulation.people_spec import PeopleSpec
 from engine.core.errors import CampaignError, SpecError
 from tests.unit.builders import a_spec
 

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.authoring.files import load_spec
-from engine.authoring.layout import Arrow
-from engine.authoring.picture import compose, draw
+from engine.authoring.pictures.layout import Arrow
+from engine.authoring.pictures.picture import compose, draw
 from engine.core.spec import CampaignTypeSpec
 from tests.unit.builders import a_spec
 from tests.unit.clearance import assert_clear

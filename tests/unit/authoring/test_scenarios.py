@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engine.authoring.junit import as_junit
-from engine.authoring.scenario_report import Report, ScenarioReport
-from engine.authoring.scenarios import run_scenarios
+from engine.authoring.scenarios.junit import as_junit
+from engine.authoring.scenarios.report import Report, ScenarioReport
+from engine.authoring.scenarios.run import run_scenarios
 from engine.core.errors import CampaignError, SpecError
 
 TYPE = """

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.authoring.files import load_campaign_type
-from engine.authoring.people import People
-from engine.authoring.people_file import load_people
-from engine.authoring.people_spec import PeopleSpec
-from engine.authoring.simulate import play, simulate
-from engine.authoring.simulation import Simulation
-from engine.authoring.simulation_report import as_html
+from engine.authoring.simulation.figures import Simulation
+from engine.authoring.simulation.people import People
+from engine.authoring.simulation.people_file import load_people
+from engine.authoring.simulation.people_spec import PeopleSpec
+from engine.authoring.simulation.report import as_html
+from engine.authoring.simulation.simulate import play, simulate
 from engine.core.compiled import CompiledType
 from engine.core.machine import compile_campaign_type
 from engine.core.spec import CampaignTypeSpec

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from engine.authoring.playback import Playback
+from engine.authoring.scenarios.playback import Playback
 from engine.core.durations import parse_duration
 from engine.core.machine import compile_campaign_type
 from engine.core.model import Event, new_conversation

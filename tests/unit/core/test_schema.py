@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.authoring.scenario_file import read_scenarios
-from engine.authoring.scenario_schema import KEYS as SCENARIO_KEYS
-from engine.authoring.scenario_schema import scenarios_schema
+from engine.authoring.scenarios.scenario_file import read_scenarios
+from engine.authoring.scenarios.scenario_schema import KEYS as SCENARIO_KEYS
+from engine.authoring.scenarios.scenario_schema import scenarios_schema
 from engine.core.errors import SpecError
 from engine.core.plugins import FactType, MatcherPlugin, Plugins, using_plugins
 from engine.core.schema import campaign_type_schema

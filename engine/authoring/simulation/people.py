@@ -16,9 +16,9 @@ from itertools import accumulate, islice
 from random import Random
 from typing import Any, NamedTuple
 
-from engine.authoring.draws import Draw, draw_of
-from engine.authoring.people_spec import EventSpec, HabitSpec, PeopleSpec, PlaceSpec, SayingSpec
-from engine.authoring.sayings import NEUTRAL, values_of, words_for
+from engine.authoring.replies.sayings import NEUTRAL, values_of, words_for
+from engine.authoring.simulation.draws import Draw, draw_of
+from engine.authoring.simulation.people_spec import EventSpec, HabitSpec, PeopleSpec, PlaceSpec, SayingSpec
 from engine.core.calendar import zone_of
 from engine.core.expressions import parse_expression
 from engine.core.matchers import MatcherSpec, ResponseSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.authoring.scenario_file import ScenarioFileSpec
+from engine.authoring.scenarios.scenario_file import ScenarioFileSpec
 from engine.core.schema import schema_of
 from engine.core.schema_keys import Key
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import chain, islice, product
 from typing import Any
 
-from engine.authoring.wording import wording_of
+from engine.authoring.replies.wording import wording_of
 from engine.core.checks.outline import Outline
 from engine.core.dates import parse_day
 from engine.core.expressions import Comparison, Expression, Guard, compile_guard, parse_expression

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.authoring.changes import Change
-from engine.authoring.diff import Comparison
+from engine.authoring.diffs.changes import Change
+from engine.authoring.diffs.diff import Comparison
 from engine.core.loader import LoadedType
 from engine.core.problems import Problem, expected_one_of
 

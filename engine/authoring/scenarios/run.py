@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from engine.authoring.files import load_campaign_type
-from engine.authoring.playback import Done, Playback
-from engine.authoring.scenario_file import (
+from engine.authoring.scenarios.playback import Done, Playback
+from engine.authoring.scenarios.report import Coverage, Difference, Report, ScenarioReport
+from engine.authoring.scenarios.scenario_file import (
     AssignedSpec,
     EmittedSpec,
     ExpectSpec,
@@ -31,7 +32,6 @@ from engine.authoring.scenario_file import (
     read_scenarios,
     shown_at,
 )
-from engine.authoring.scenario_report import Coverage, Difference, Report, ScenarioReport
 from engine.core.checks.ways import landings
 from engine.core.compiled import CompiledType, Row
 from engine.core.errors import CampaignError, SpecError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from engine.authoring.meanings import NOTHING, Aspect, together
+from engine.authoring.diffs.meanings import NOTHING, Aspect, together
 
 Sign = Literal["+", "-", "~"]
 Side = Literal["old", "new"]

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.authoring.captions import action, anywhere_lines, caption, exit_lines, stage_lines
-from engine.authoring.ways import Way, ways_from_anywhere, ways_of
+from engine.authoring.pictures.captions import action, anywhere_lines, caption, exit_lines, stage_lines
+from engine.authoring.pictures.ways import Way, ways_from_anywhere, ways_of
 from engine.core.spec import CampaignTypeSpec, Outcome
 
 _SHARED_BY = 3

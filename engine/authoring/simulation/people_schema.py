@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.authoring.people_spec import PeopleSpec
+from engine.authoring.simulation.people_spec import PeopleSpec
 from engine.core.schema import schema_of
 from engine.core.schema_keys import Key
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import groupby, takewhile, zip_longest
 from typing import Any
 
-from engine.authoring.changes import Change
-from engine.authoring.diff import Diff
-from engine.authoring.forecast import fate
+from engine.authoring.diffs.changes import Change
+from engine.authoring.diffs.diff import Diff
+from engine.authoring.diffs.forecast import fate
 from engine.core.loader import LoadedType
 from engine.core.problems import Problem
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import phonenumbers
 
-from engine.authoring.wording import wording_of
+from engine.authoring.replies.wording import wording_of
 from engine.core.dates import parse_day
 from engine.core.fact_types import parse_range
 from engine.core.locales import locale_name

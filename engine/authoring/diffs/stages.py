@@ -6,9 +6,9 @@ from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import NamedTuple
 
-from engine.authoring.changes import Change, Home, Item, Pair, both
-from engine.authoring.edges import Edges
-from engine.authoring.meanings import NOTHING, Aspect, Reader, channel_of, said_flags, span, text_of, window_of
+from engine.authoring.diffs.changes import Change, Home, Item, Pair, both
+from engine.authoring.diffs.edges import Edges
+from engine.authoring.diffs.meanings import NOTHING, Aspect, Reader, channel_of, said_flags, span, text_of, window_of
 from engine.core.checks.outline import Place
 from engine.core.schedules import WindowSpec
 from engine.core.spec import CampaignTypeSpec, FollowUpSpec, StageSpec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.authoring.ways import ways_from_anywhere, ways_of
+from engine.authoring.pictures.ways import ways_from_anywhere, ways_of
 from engine.core.spec import CampaignTypeSpec
 from engine.core.vocabulary import STAY
 

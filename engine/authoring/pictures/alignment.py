@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
-from engine.authoring.layering import Layered
+from engine.authoring.pictures.layering import Layered
 
 _GAP = {"box": 30.0, "label": 14.0, "line": 16.0}
 Segment = tuple[int, int]

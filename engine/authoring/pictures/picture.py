@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.authoring import svg
-from engine.authoring.captions import heading
-from engine.authoring.layout import Arrow, Layout, Rectangle, lay_out
-from engine.authoring.lettering import text_width, wrap
-from engine.authoring.sketch import Caption, Link, Node, Sketch, sketch
+from engine.authoring.pictures import svg
+from engine.authoring.pictures.captions import heading
+from engine.authoring.pictures.layout import Arrow, Layout, Rectangle, lay_out
+from engine.authoring.pictures.lettering import text_width, wrap
+from engine.authoring.pictures.sketch import Caption, Link, Node, Sketch, sketch
 from engine.core.spec import CampaignTypeSpec
 
 _MARGIN = 24.0

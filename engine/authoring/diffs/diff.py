@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from engine.authoring.changes import Change, Home, Item, Loc, Pair, both
-from engine.authoring.meanings import (
+from engine.authoring.diffs.changes import Change, Home, Item, Loc, Pair, both
+from engine.authoring.diffs.meanings import (
     NOTHING,
     Aspect,
     Reader,
@@ -24,7 +24,7 @@ from engine.authoring.meanings import (
     text_of,
     window_of,
 )
-from engine.authoring.stages import Stages, StageSide
+from engine.authoring.diffs.stages import Stages, StageSide
 from engine.core.actions import Action
 from engine.core.checks.outline import Place
 from engine.core.loader import LoadedType

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from engine.authoring.scenario_report import Report
+from engine.authoring.scenarios.report import Report
 
 
 def as_junit(reports: Sequence[Report]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from engine.authoring.changes import Change, Home, Item, Loc, Pair
-from engine.authoring.meanings import NOTHING, Aspect, Reader, actions_of, are_equal, time_of
+from engine.authoring.diffs.changes import Change, Home, Item, Loc, Pair
+from engine.authoring.diffs.meanings import NOTHING, Aspect, Reader, actions_of, are_equal, time_of
 from engine.core.checks.outline import Place
 from engine.core.regions import Region, TooComplex
 from engine.core.schedules import WindowSpec

@@ -18,9 +18,9 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from engine.authoring.people import People, Person, Reaction
-from engine.authoring.playback import Planned, Playback
-from engine.authoring.simulation import ExitFigures, Simulation, Spans, StageFigures, Wait
+from engine.authoring.scenarios.playback import Planned, Playback
+from engine.authoring.simulation.figures import ExitFigures, Simulation, Spans, StageFigures, Wait
+from engine.authoring.simulation.people import People, Person, Reaction
 from engine.core.calendar import EARLIEST, LATEST, zone_of
 from engine.core.compiled import CompiledType
 from engine.core.errors import DecisionError

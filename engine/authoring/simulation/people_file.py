@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from engine.authoring.draws import cell_draw
 from engine.authoring.files import load_spec, read_source
 from engine.authoring.linting import PEOPLE
-from engine.authoring.people import People
-from engine.authoring.people_spec import (
+from engine.authoring.replies.sayings import words_for
+from engine.authoring.simulation.draws import cell_draw
+from engine.authoring.simulation.people import People
+from engine.authoring.simulation.people_spec import (
     AwakeSpec,
     EventSpec,
     HabitSpec,
@@ -26,7 +27,6 @@ from engine.authoring.people_spec import (
     SayingSpec,
     ThenSpec,
 )
-from engine.authoring.sayings import words_for
 from engine.core.durations import Duration, zone_of
 from engine.core.errors import CampaignError, SpecError
 from engine.core.expressions import parse_expression

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from engine.authoring.ways import Way, ways_from_anywhere, ways_of
+from engine.authoring.pictures.ways import Way, ways_from_anywhere, ways_of
 from engine.core.actions import AssignSpec, SetSpec
 from engine.core.spec import CampaignTypeSpec, ExitSpec, StageSpec
 from engine.core.vocabulary import STAY

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 
-from engine.authoring.layering import Layered
+from engine.authoring.pictures.layering import Layered
 
 _SWEEPS = 16
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from engine.authoring.alignment import centres
-from engine.authoring.layering import Layered, in_rows
-from engine.authoring.ordering import untangle
+from engine.authoring.pictures.alignment import centres
+from engine.authoring.pictures.layering import Layered, in_rows
+from engine.authoring.pictures.ordering import untangle
 
 _NEAREST, _FARTHEST = 22.0, 64.0
 _PORT = 16.0

@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from html import escape
 from typing import Any
 
-from engine.authoring.charts import Bar, Range, Series, bars, columns, ranges
-from engine.authoring.people import Habit, People
-from engine.authoring.picture import draw
-from engine.authoring.report_page import page
-from engine.authoring.simulation import Simulation, span_text
+from engine.authoring.pictures.picture import draw
+from engine.authoring.simulation.charts import Bar, Range, Series, bars, columns, ranges
+from engine.authoring.simulation.figures import Simulation, span_text
+from engine.authoring.simulation.page import page
+from engine.authoring.simulation.people import Habit, People
 
 _MOST_DAYS = 120  # columns; more days are put together as weeks
 

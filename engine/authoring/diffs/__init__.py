@@ -1,0 +1,1 @@
+"""What an edit of a campaign type means."""

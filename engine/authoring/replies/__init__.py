@@ -1,0 +1,1 @@
+"""Texts that are understood as wanted."""

@@ -1,0 +1,1 @@
+"""Campaign types tried on simulated people."""
