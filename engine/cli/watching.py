@@ -1,7 +1,8 @@
 """`--watch`: the same command again whenever one of its files changes, until somebody ends it.
 
-Files are looked at twice a second; a change is another time of change, size or file under the name. A file that
-appears or disappears is a change too. Ctrl-C and SIGTERM end it, with exit code 0: to be ended is what it waits for.
+Files are looked at twice a second, and read when they have settled; a change is another time of change, size or file
+under the name. A file that appears or disappears is a change too. Ctrl-C and SIGTERM end it, with exit code 0: to be
+ended is what it waits for.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from engine.cli.command import explain
 from engine.cli.output import tell
 
 SECONDS = 0.5
+SETTLED = 0.1
 _MENTIONED = re.compile(r"""\b(?:file|campaign_type):[ \t]*['"]?([^\s'",{}]+)""")
 _LONGEST = 4_000_000  # bytes of a file in which others can be mentioned
 
@@ -38,8 +40,17 @@ def watch(files: Callable[[], Iterable[Path]], run: Callable[[], None]) -> None:
             tell(f"watching {len(seen)} files; Ctrl-C ends it")
             while _stamps(files) == seen:
                 time.sleep(SECONDS)
+            _settle(files)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _settle(files: Callable[[], Iterable[Path]]) -> None:
+    """Wait until nothing changes any more: many programs empty a file and then write it."""
+    before: Stamps | None = None
+    while (now := _stamps(files)) != before:
+        before = now
+        time.sleep(SETTLED)
 
 
 def _clear() -> None:
