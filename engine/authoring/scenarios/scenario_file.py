@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from engine.core.actions import AssignSpec
+from engine.core.actions import AssignSpec, EmitSpec, PluginActionSpec
 from engine.core.checks.outline import Outline
 from engine.core.compiled import CompiledType
 from engine.core.durations import instant_of, zone_of
@@ -308,6 +308,9 @@ class _Preparation:
             self._known("message", message, self.type.messages, "E601", (*loc, "not_sent", index))
         for index, assigned in enumerate(expect.assigned):
             self._known("assignee", assigned.to, self._assignees, "E301", (*loc, "assigned", index))
+        for index, emitted in enumerate(expect.emitted):
+            if self._emitted is not None:
+                self._known("emitted event", emitted.event, self._emitted, "E301", (*loc, "emitted", index))
         for name in expect.context:
             names = (*self.type.facts, *self.type.responses)
             self._known("fact or response", name, names, "E301", (*loc, "context", name), key=True)
@@ -325,6 +328,14 @@ class _Preparation:
         """Everybody to whom a conversation is ever assigned or escalated."""
         given = {act.spec.assign.to for act in self._outline.acts if isinstance(act.spec, AssignSpec)}
         return frozenset(given.union(each.to for stage in self.type.stages.values() for each in stage.escalate))
+
+    @cached_property
+    def _emitted(self) -> frozenset[str] | None:
+        """Every event that the type emits; None when it has actions of plug-ins, which emit what they like."""
+        specs = [act.spec for act in self._outline.acts]
+        if any(isinstance(spec, PluginActionSpec) for spec in specs):
+            return None
+        return frozenset(spec.emit for spec in specs if isinstance(spec, EmitSpec))
 
     def _known(
         self, what: str, name: str | None, known: Iterable[str], code: str, loc: Loc, *, key: bool = False

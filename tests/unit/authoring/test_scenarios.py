@@ -296,6 +296,14 @@ def test_two_messages_that_limits_bring_together_leave_one_after_the_other_in_th
     assert report_of(tmp_path, a_scenario(dedent(steps).strip())).failed == 0
 
 
+def test_an_event_that_the_type_never_emits_is_told(tmp_path: Path) -> None:
+    text = TYPE.replace("{assign: {to: inbox}}", "{assign: {to: inbox}}, {emit: stuck}")
+    (tmp_path / "visit.yaml").write_text(text, encoding="utf-8")
+    [(line, column, code, message)] = problems_of(tmp_path, a_scenario("- expect: {emitted: [stuk]}"))
+    assert (line, column, code) == (7, 28, "E301")
+    assert message == "unknown emitted event 'stuk'; expected one of stuck; did you mean stuck?"
+
+
 def test_events_for_other_systems_are_looked_at_like_messages(tmp_path: Path) -> None:
     text = TYPE.replace("{assign: {to: inbox}}", "{assign: {to: inbox}}, {emit: stuck}")
     (tmp_path / "visit.yaml").write_text(text, encoding="utf-8")
