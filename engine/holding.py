@@ -19,11 +19,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from engine.core import departures
 from engine.core.compiled import CompiledType
+from engine.core.departures import leaves_at
 from engine.core.errors import ChannelError, DecisionError
-from engine.core.schedules import Rate
-from engine.core.windows import Window
 from engine.db.messages import LeasedMessage
 
 TypeOf = Callable[[LeasedMessage], CompiledType | None]
@@ -50,9 +48,10 @@ def find_limited(messages: Iterable[LeasedMessage], type_of: TypeOf) -> Limited:
     recipients: set[UUID] = set()
     most = 0
     for message in messages:
-        if rates := _rates(message, type_of(message)):
+        compiled = type_of(message)
+        if compiled is not None and compiled.limits and not message.ignores_limits:
             recipients.add(message.recipient_id)
-            most = max(most, *(rate.count for rate in rates))
+            most = max(most, *(rate.count for rate in compiled.limits))
     return Limited(recipients, most)
 
 
@@ -86,36 +85,14 @@ def opens_at(message: LeasedMessage, compiled: CompiledType | None, instant: dat
 
     Raises: ChannelError when the window never opens again, ValueError for an unknown time zone.
     """
-    window = _window(message, compiled)
-    if window is None or window.is_open(instant, _zone(message)):
-        return instant
-    return _next_opening(window, instant, _zone(message))
+    return instant if compiled is None else _leaves_at(message, compiled, (), instant)
 
 
 def _leaves_at(message: LeasedMessage, compiled: CompiledType, sends: Sequence[datetime], now: datetime) -> datetime:
-    allowed = departures.allowed_at(_rates(message, compiled), sends, _zone(message))
-    if allowed is None or allowed <= now:
-        return opens_at(message, compiled, now)
-    window = _window(message, compiled)
-    return allowed if window is None else _next_opening(window, allowed, _zone(message))
-
-
-def _next_opening(window: Window, instant: datetime, zone: str) -> datetime:
     try:
-        return departures.opens_at(window, instant, zone)
+        return leaves_at(message, compiled, _zone(message), now, sends)
     except DecisionError as error:
         raise ChannelError(error.message, hint=error.hint, retryable=False) from error
-
-
-def _rates(message: LeasedMessage, compiled: CompiledType | None) -> Sequence[Rate]:
-    return () if compiled is None or message.ignores_limits else compiled.limits
-
-
-def _window(message: LeasedMessage, compiled: CompiledType | None) -> Window | None:
-    if compiled is None or message.ignores_window:
-        return None
-    stage = compiled.stages.get(message.stage) if message.stage is not None else None
-    return stage.window if stage is not None else compiled.window
 
 
 def _zone(message: LeasedMessage) -> str:

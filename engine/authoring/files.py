@@ -19,6 +19,7 @@ from engine.plugins import use_installed_plugins
 if TYPE_CHECKING:
     from engine.core.compiled import CompiledType
 
+_MOST_BYTES = 4 * LONGEST  # as many as the longest text can take
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -56,8 +57,11 @@ def _parsed(path: Path, name: str) -> LoadedType:
 
 
 def read_source(path: str | Path) -> str:
-    """The text of a YAML file, as it is. Raises CampaignError, or SpecError with the place that is not UTF-8."""
+    """The text of a YAML file, as it is. Raises CampaignError, or SpecError when it is too long or not UTF-8."""
     data = _read(Path(path), str(path))
+    if len(data) > _MOST_BYTES:
+        message = f"the file is too long; expected at most {LONGEST:,} characters"
+        raise SpecError([Problem(str(path), 1, 1, "E100", message)])
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -81,15 +85,18 @@ def _read_message(folder: Path, name: str) -> str:
         raise CampaignError(f"the file name {name[:80]!r} cannot be used; expected one in this folder") from error
     if not inside:
         raise CampaignError(f"the file {name[:80]!r} lies outside the campaign type's folder; expected one in it")
+    data = _read(path, name)
+    if len(data) > _MOST_BYTES:
+        raise CampaignError(f"the file {name[:80]!r} is too long; expected at most {LONGEST:,} characters")
     try:
-        text = _read(path, name).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CampaignError(f"the file {name[:80]!r} is not UTF-8 text; save it as UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read(path: Path, name: str) -> bytes:
-    """The bytes of an ordinary file of reasonable size. Raises CampaignError."""
+    """The bytes of an ordinary file, or one more than `_MOST_BYTES` when there are as many. Raises CampaignError."""
     shown = repr(name[:200])
     try:
         if path.is_dir():
@@ -97,10 +104,7 @@ def _read(path: Path, name: str) -> bytes:
         if not path.is_file():
             raise CampaignError(f"there is no file {shown}", hint="Check the name and the folder you are in.")
         with path.open("rb") as file:
-            data = file.read(4 * LONGEST + 1)
+            return file.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CampaignError(f"cannot read {shown}: {reason}", hint="Check its name and permissions.") from error
-    if len(data) > 4 * LONGEST:
-        raise CampaignError(f"{shown} is too long; expected at most {LONGEST:,} characters")
-    return data

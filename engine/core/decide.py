@@ -66,7 +66,7 @@ class _Evaluation:
         self.steps: list[Step] = []
         self.readings: list[Reading] = []
         self.row = Row.of(self.conversation)
-        self.effects = Effects(self.conversation, self.row, now, self.stage.window if self.stage else None)
+        self.effects = Effects(self.conversation, self.row, now, self.stage.window if self.stage else compiled.window)
 
     # ---- the sequence ------------------------------------------------------------------------------------------
 

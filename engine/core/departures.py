@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
+from engine.core.compiled import CompiledType
 from engine.core.errors import DecisionError
 from engine.core.schedules import Rate
 from engine.core.windows import Window
+
+
+class Departing(Protocol):
+    """What of a message decides when it may leave."""
+
+    @property
+    def stage(self) -> str | None: ...
+    @property
+    def ignores_window(self) -> bool: ...
+    @property
+    def ignores_limits(self) -> bool: ...
 
 
 def opens_at(window: Window | None, instant: datetime, zone: str) -> datetime:
@@ -38,16 +51,25 @@ def allowed_at(rates: Sequence[Rate], sends: Sequence[datetime], zone: str) -> d
 
 
 def leaves_at(
-    now: datetime, zone: str, window: Window | None, rates: Sequence[Rate], sends: Sequence[datetime]
+    message: Departing, compiled: CompiledType, zone: str, now: datetime, sends: Sequence[datetime] = ()
 ) -> datetime:
     """When a message that was planned for `now` or earlier leaves, if nothing else is sent before: now, or later.
 
-    `window` and `rates` are those that bind this message: None and () when it ignores them. A late message leaves
-    while the window is open; one that must wait leaves at a preferred time, if the window has any.
+    A late message leaves while its window is open; one that must wait leaves at a preferred time, if the window has
+    any. Raises DecisionError when the window never opens again.
     """
-    allowed = allowed_at(rates, sends, zone)
+    window = _window_of(message, compiled)
+    allowed = None if message.ignores_limits else allowed_at(compiled.limits, sends, zone)
     if allowed is not None and allowed > now:
         return opens_at(window, allowed, zone)
     if window is None or window.is_open(now, zone):
         return now
     return opens_at(window, now, zone)
+
+
+def _window_of(message: Departing, compiled: CompiledType) -> Window | None:
+    """The window of the message's stage; before any stage the campaign type's."""
+    if message.ignores_window:
+        return None
+    stage = compiled.stages.get(message.stage) if message.stage is not None else None
+    return stage.window if stage is not None else compiled.window

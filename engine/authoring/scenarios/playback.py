@@ -136,7 +136,7 @@ class Playback:
         else:
             self._waiting = [each for each in self._waiting if each not in leaving]
         for each in sorted(leaving, key=_ORDER) if len(leaving) > 1 else leaving:
-            at = self._leaves_at(each)
+            at = leaves_at(each, self.compiled, self.conversation.zone, self.now, self._departures)
             if at > self.now:
                 self._waiting.append(each._replace(at=at))
                 continue
@@ -147,14 +147,6 @@ class Playback:
             if each.awaited:
                 heard.append(Event("sent", self.now, message=(each.seq, each.ordinal)))
         return heard
-
-    def _leaves_at(self, message: Planned) -> datetime:
-        """When a message that is due may leave, after all that was sent before it."""
-        compiled = self.compiled
-        stage = compiled.stages.get(message.stage or "")
-        window = None if message.ignores_window or stage is None else stage.window
-        rates = () if message.ignores_limits else compiled.limits
-        return leaves_at(self.now, self.conversation.zone, window, rates, self._departures)
 
     def _carry_out(self, decision: Decision) -> None:
         self.conversation, self.next_due = decision.conversation, decision.next_due

@@ -103,7 +103,7 @@ class Walk:
         self._waiting = tuple(each for each in self._waiting if each not in due)
         heard = []
         for each in due:
-            at = self._leaves_at(each)
+            at = leaves_at(each, self._compiled, self.conversation.zone, self.now, self._sent)
             if at > self.now:
                 self._waiting = (*self._waiting, each._replace(at=at))
                 continue
@@ -111,13 +111,6 @@ class Walk:
             if each.awaited:
                 heard.append(Event("sent", self.now, message=(each.seq, each.ordinal)))
         return heard
-
-    def _leaves_at(self, message: Effect) -> datetime:
-        compiled = self._compiled
-        stage = compiled.stages.get(message.stage or "")
-        window = None if message.ignores_window or stage is None else stage.window
-        rates = () if message.ignores_limits else compiled.limits
-        return leaves_at(self.now, self.conversation.zone, window, rates, self._sent)
 
 
 def _order(effect: Effect) -> tuple[Any, ...]:

@@ -84,7 +84,9 @@ def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "long.yaml"
     with path.open("wb") as file:
         file.truncate(4 * LONGEST + 1)
-    assert f"{LONGEST:,}" in refused(path)
+    _, (problem,) = check_file(path)
+    assert (problem.code, problem.line, problem.column) == ("E100", 1, 1)
+    assert f"{LONGEST:,}" in problem.message
 
 
 @pytest.mark.parametrize(("data", "place", "byte"), [

@@ -48,6 +48,14 @@ def test_the_window_is_read_on_the_recipients_clock_unless_it_names_a_zone() -> 
     assert planned(Story(a_type(stage, send_window=berlin), zone="America/New_York")) == [("intro", START)]
 
 
+def test_what_is_sent_before_the_start_stage_keeps_to_the_types_window() -> None:
+    always = "[{when: event == 'told', go: again, do: [{send: tip}]}]"
+    compiled = a_type("again: {timers: [{after: 9d, go: gave_up}]}", start="again", always=always, send_window=OFFICE)
+    early = instant("2026-03-02T05:00")
+    decision = decide(compiled, a_conversation(), [Event("event", early, name="told")], early)
+    assert [(each.stage, each.at) for each in decision.effects if each.kind == "send"] == [(None, START)]
+
+
 def test_a_stage_may_have_a_window_of_its_own() -> None:
     stages = """
     ask: {send_window: {from: "18:00", to: "20:00"}, on_enter: [{send: intro}], timers: [{after: 1d, go: again}]}
