@@ -1,7 +1,7 @@
 """The tables of the `campaign_engine` schema, as alembic and the statements see them.
 
-`campaigns`, `campaign_types`, `campaign_requests` and `channel_state` are small and rarely written. Every other
-table is a row table: `bucket` is the first column of every key and index, computed from the recipient's key (see
+`campaigns`, `campaign_types`, `campaign_requests`, `channel_state` and `members` are small and rarely written. Every
+other table is a row table: `bucket` is the first column of every key and index, computed from the recipient's key (see
 `engine.db.buckets`) and never changed, so that a recipient's rows live together and every hot statement can name
 one bucket. There are no foreign keys from or to row tables, and `conversations` has one secondary index, since
 `due_at` changes at every progression and each further index would cost a write each time.
@@ -97,6 +97,20 @@ channel_state = Table(
     Column("status", Text, nullable=False, server_default="closed"),
     Column("failure_count", Integer, nullable=False, server_default="0"),
     _at("changed_at"),
+)
+
+# The processes at work: a row for each, written every few seconds and removed at its end. A hint and a report only: who
+# may move what is decided by row locks.
+members = Table(
+    "members",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),  # host:pid
+    Column("version", Text, nullable=False),  # of the program
+    Column("parts", ARRAY(Text), nullable=False),  # the loops it runs: poll, tick, work
+    _at("started_at", nullable=False),
+    _at("seen_at", nullable=False),
+    _json("states"),  # {breaker: {"state": "open", "since": instant, "failures": count}}
 )
 
 recipients = Table(
