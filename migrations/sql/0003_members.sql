@@ -18,6 +18,7 @@ BEGIN
 
     IF to_regrole('campaign_engine_worker') IS NOT NULL THEN
         GRANT SELECT, INSERT, UPDATE, DELETE ON campaign_engine.members TO campaign_engine_worker;
+        GRANT SELECT ON campaign_engine.alembic_version TO campaign_engine_worker;  -- does the schema fit?
     END IF;
 END
 $$;

@@ -254,6 +254,8 @@ def test_the_worker_may_touch_the_outbox_and_channels_and_wake_conversations(
         "outbox": "SU",
         "send_gates": "SU",
         "channel_state": "SIU",
+        "members": "SIUD",
+        "alembic_version": "S",
         "metric_deltas": "I",
         "recipients": "S",
         "campaigns": "S",
