@@ -29,8 +29,7 @@ _ADVANCE = """
                context = coalesce(i.context, c.context),
                entered_at = CASE WHEN i.entered THEN %(now)s ELSE c.entered_at END,
                started_at = CASE WHEN i.entered THEN coalesce(c.started_at, %(now)s) ELSE c.started_at END,
-               due_at = CASE WHEN i.parked THEN NULL
-                             WHEN i.wakes = '{}' THEN i.due_at
+               due_at = CASE WHEN i.wakes = '{}' THEN i.due_at
                              ELSE least(i.due_at, (SELECT min(c.pending[place]) FROM unnest(i.wakes) AS place)) END,
                held_due_at = CASE WHEN i.parked THEN coalesce(c.held_due_at, c.due_at) END,
                pending = CASE WHEN i.carried = '{}' THEN i.made
