@@ -10,9 +10,9 @@ of DATABASE_URL, in a database of its own, else a throwaway one with durable com
   engine 2  two tick processes
 
 Each is done with conversations that are all `alike`, as those of a campaign that started at one moment are, so that
-the engine may share a decision among them, and with conversations that are all `different`. After each run the rows
-written are compared with the floor's. Then it loads conversations that wait for tomorrow and times an idle tick. A
-ratio is the engine's rate by the floor's of the same round.
+the engine may share a decision among them, and with conversations that are all `different`: no two share an instant.
+After each run the rows written are compared with the floor's. Then it loads conversations that wait for tomorrow and
+times an idle tick. A ratio is the engine's rate by the floor's of the same round.
 """
 
 from __future__ import annotations
@@ -122,15 +122,29 @@ def story(step: str) -> tuple[Conversation, Decision, datetime]:
 
 
 def load(connection: psycopg.Connection, before: Conversation, now: datetime, *, alike: bool) -> None:
-    """Bring every conversation to the same place, due one after the other within the last hour.
-
-    Unless they are `alike`, each has entered its stage at an instant of its own, so that no decision can be shared.
-    """
-    apart = 0 if alike else 1
-    given = {"seq": before.seq, "stage": before.stage, "entered_at": before.entered_at, "now": now, "apart": apart}
+    """An empty database but for the due conversations of `place`."""
     connection.execute("TRUNCATE campaign_engine.stage_history, campaign_engine.outbox, campaign_engine.metric_deltas")
     connection.execute("TRUNCATE campaign_engine.conversations")
-    connection.execute(
+    place(connection, before, now, alike=alike)
+    settle(connection)
+
+
+def place(connection: psycopg.Connection, before: Conversation, now: datetime, *, alike: bool) -> int:
+    """Bring every conversation that was loaded to one place, due one after the other within the last hour; how many.
+
+    Unless they are `alike`, no two share an instant: each has started, entered and is to go on by a clock of its own.
+    """
+    given = {
+        "seq": before.seq,
+        "stage": before.stage,
+        "entered_at": before.entered_at,
+        "started_at": before.started_at,
+        "pending": [due.at for due in before.agenda],
+        "progress": plain(dump_progress(before)),
+        "now": now,
+        "apart": 0 if alike else 1,
+    }
+    placed = connection.execute(
         "INSERT INTO campaign_engine.conversations (bucket, id, campaign_id, recipient_id, version, lane, seq, stage,"
         " due_at, entered_at, started_at, enrolled_at, timezone, locale, context, progress, pending)"
         " SELECT bucket, id, campaign_id, recipient_id, version, lane, %(seq)s, %(stage)s,"
@@ -141,14 +155,13 @@ def load(connection: psycopg.Connection, before: Conversation, now: datetime, *,
         " ARRAY(SELECT at + number * %(apart)s * interval '1 microsecond'"
         "         FROM unnest(%(pending)s::timestamptz[]) WITH ORDINALITY AS due (at, place) ORDER BY place)"
         " FROM loaded",
-        given
-        | {
-            "progress": plain(dump_progress(before)),
-            "started_at": before.started_at,
-            "pending": [due.at for due in before.agenda],
-        },
+        given,
     )
     connection.commit()
+    return placed.rowcount
+
+
+def settle(connection: psycopg.Connection) -> None:
     connection.autocommit = True
     connection.execute("VACUUM (ANALYZE) campaign_engine.conversations")
     connection.execute("CHECKPOINT")
@@ -241,9 +254,12 @@ def idle(url: str, count: int, connection: psycopg.Connection) -> list[float]:
         {"buckets": list(BUCKETS), "now": now, "count": count},
     )
     connection.commit()
-    connection.autocommit = True
-    connection.execute("VACUUM (ANALYZE) campaign_engine.conversations")
-    connection.autocommit = False
+    settle(connection)
+    return idle_times(url, now)
+
+
+def idle_times(url: str, now: datetime) -> list[float]:
+    """Milliseconds of ticks that find nothing due by `now`."""
 
     async def run() -> list[float]:
         database, times = Database(url), []
