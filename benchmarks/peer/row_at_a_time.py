@@ -1,0 +1,65 @@
+"""A home-made queue: the table itself, row at a time through SQLAlchemy's ORM.
+
+Each of N connections takes the earliest due row with SELECT … FOR UPDATE SKIP LOCKED LIMIT 1, decides, and commits.
+From SQLAlchemy's documentation ("Asynchronous I/O"): one AsyncSession for each concurrent task, `expire_on_commit`
+off, a pool as large as there are tasks; the driver is psycopg 3, the one this project stands on. There is nothing to
+enqueue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+from benchmarks.peer import Contestant, Setting, Work
+from benchmarks.peer.step import Conversation, move
+
+WORDS = "{} connections"
+
+
+def work(work: Work) -> None:
+    asyncio.run(_work(work))
+
+
+async def _work(work: Work) -> None:
+    size = work.setting.concurrency
+    url = make_url(work.url).set(drivername="postgresql+psycopg")
+    engine = create_async_engine(url, pool_size=size, max_overflow=0)
+    session_of = async_sessionmaker(engine, expire_on_commit=False)
+    due = select(Conversation).where(Conversation.due_at <= work.now).order_by(Conversation.due_at).limit(1)
+    due = due.with_for_update(skip_locked=True)
+
+    async def one() -> bool:
+        work.watch.begin()
+        async with session_of.begin() as session:
+            found = await session.scalar(due)
+            if found is None:
+                return False
+            move(session, found, work.now)
+        work.watch.end()
+        return True
+
+    async def all_of_them() -> None:
+        while await one():
+            pass
+
+    await asyncio.gather(*(engine_is_connected(engine) for _ in range(size)))
+    work.wait()
+    await asyncio.gather(*(all_of_them() for _ in range(size)))
+    await engine.dispose()
+
+
+async def engine_is_connected(engine) -> None:
+    async with engine.connect():
+        pass
+
+
+CONTESTANT = Contestant(
+    name="row at a time, SQLAlchemy",
+    packages=("sqlalchemy", "psycopg"),
+    settings=(Setting(1, 4, WORDS), Setting(1, 16, WORDS), Setting(2, 8, WORDS)),
+    work=work,
+)
