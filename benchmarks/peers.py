@@ -1,6 +1,7 @@
 """The engine beside what one would pick instead, on one server, making the same step.
 
-    python -m benchmarks.peers [--conversations 20000] [--peers 2000] [--repeats 3] [--only NAME …] [--json]
+    python -m benchmarks.peers [--conversations 20000] [--most 2000] [--seconds 2.5] [--repeats 3] [--only NAME …]
+                               [--json]
 
 Needs packages that nothing else here needs: pip install -e '.[benchmarks]'
 
@@ -10,10 +11,10 @@ workflow a conversation of Procrastinate, PgQueuer and DBOS. The rows come out t
 conversation moved exactly once, with one row of history and one message. Commits are durable for all.
 
 The modules of `benchmarks.peer` tell which bulk call, driver and concurrency each documentation recommends. Each
-contestant is tried with three settings in every round and shown with the best of them. A rate counts from the first
-step's begin to the last one's end, for a queue with all its jobs made before; what making them costs is told beside.
-A ratio is to one process of the engine in the same round that decides each conversation on its own, although it may
-share decisions among conversations that are alike; that is shown, too.
+contestant is tried with three settings in every round and shown with the best of them; a trial before tells how many
+conversations it moves in a few seconds. A rate counts from the first step's begin to the last one's end, with all
+jobs of a queue made before; beside it is the rate with making them. A ratio is to one process of the engine in the
+same round that decides each conversation on its own; how it does when decisions can be shared is shown, too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ import psycopg
 
 from benchmarks.enrol import enrol, prepare, write_csv
 from benchmarks.peer import NAMES, Contestant, MissingError, contestant
+from benchmarks.peer.engine import ALIKE
 from benchmarks.peer.running import Outcome, check, create_home_made, run, time_processes
 from benchmarks.peer.step import SCHEMA
 from benchmarks.server import fresh_database, machine
@@ -41,41 +45,57 @@ from engine.db.migrate import upgrade
 
 STEP = "follow_up"
 ENGINE = NAMES[0]
+TRIAL = 100  # conversations
 
 Outcomes = dict[str, dict[str, list[Outcome]]]  # of contestants, of their settings, of the rounds
 
 
-def measure(url: str, names: Sequence[str], count: int, peer_count: int, repeats: int) -> Outcomes:
-    """The outcome of every contestant with every setting in every round."""
+def measure(url: str, names: Sequence[str], count: int, most: int, seconds: float, repeats: int) -> Outcomes:
+    """The outcome of every contestant with every setting in every round.
+
+    A trial tells of each peer how many conversations it moves in about so many `seconds`, at the `most` so many.
+    """
     before, decision, now = story(STEP)
+    with psycopg.connect(url) as connection:
+        set_up(connection, url, names, count)
+        counts = {name: count_for(connection, url, name, now, most, seconds) for name in names[1:]}
+        outcomes: Outcomes = {name: {str(each): [] for each in contestant(name).settings} for name in names}
+        for _, name in product(range(repeats), names):
+            for setting in contestant(name).settings:
+                if name == ENGINE:
+                    load(connection, before, now, alike=setting.kind == ALIKE)
+                    outcome = Outcome(count, time_processes(url, name, setting, now))
+                    check(connection, "campaign_engine", decision, count)
+                else:
+                    outcome = run(connection, url, name, setting, now, counts[name])
+                    check(connection, SCHEMA, decision, outcome.count)
+                outcomes[name][str(setting)].append(outcome)
+    return outcomes
+
+
+def set_up(connection: psycopg.Connection, url: str, names: Sequence[str], count: int) -> None:
+    """Enrol `count` conversations, bring them to where the step is due, and make the tables of the peers."""
+    before, _, now = story(STEP)
     upgrade(url)
     campaign_id = asyncio.run(prepare(url))
-    with tempfile.TemporaryDirectory() as folder, psycopg.connect(url) as connection:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recipients.csv"
         write_csv(path, count)
         asyncio.run(enrol(url, campaign_id, path))
-        connection.execute(
-            "CREATE TABLE loaded AS SELECT *, row_number() OVER () AS number FROM campaign_engine.conversations"
-        )
-        load(connection, before, now, alike=False)
-        create_home_made(connection)
-        for name in names:
-            if (install := contestant(name).install) is not None:
-                install(url)
-        outcomes: Outcomes = {name: {str(each): [] for each in contestant(name).settings} for name in names}
-        for _ in range(repeats):
-            for name in names:
-                it = contestant(name)
-                for setting in it.settings:
-                    if name == ENGINE:
-                        load(connection, before, now, alike=setting.alike)
-                        outcome = Outcome(count, time_processes(url, name, setting, now))
-                        check(connection, "campaign_engine", decision, count)
-                    else:
-                        outcome = run(connection, url, name, setting, now, int(peer_count * it.share))
-                        check(connection, SCHEMA, decision, outcome.count)
-                    outcomes[name][str(setting)].append(outcome)
-    return outcomes
+    connection.execute(
+        "CREATE TABLE loaded AS SELECT *, row_number() OVER () AS number FROM campaign_engine.conversations"
+    )
+    load(connection, before, now, alike=False)
+    create_home_made(connection)
+    for name in names:
+        if (install := contestant(name).install) is not None:
+            install(url)
+
+
+def count_for(connection: psycopg.Connection, url: str, name: str, now: datetime, most: int, seconds: float) -> int:
+    """How many conversations a peer is given: what it moves in so many seconds, found by a trial of a few."""
+    trial = run(connection, url, name, contestant(name).settings[0], now, min(TRIAL, most))
+    return min(most, max(TRIAL, int(trial.rate * seconds)))
 
 
 def report(outcomes: Outcomes) -> list[dict[str, Any]]:
@@ -88,9 +108,10 @@ def report(outcomes: Outcomes) -> list[dict[str, Any]]:
             rates = [each.rate for each in found]
             rows.append(
                 {
-                    "name": contestant(name).name,
+                    "name": label(contestant(name)),
                     "setting": setting,
                     "best": setting == best,
+                    "conversations": found[0].count,
                     "per_second": rates,
                     "per_second_with_enqueueing": [each.rate_with_enqueueing for each in found],
                     "of_the_engine": [rate / engine for rate, engine in zip(rates, yard, strict=True)],
@@ -99,20 +120,19 @@ def report(outcomes: Outcomes) -> list[dict[str, Any]]:
     return rows
 
 
-def versions(it: Contestant) -> str:
-    return ", ".join(f"{name} {version(name)}" for name in it.packages)
+def label(it: Contestant) -> str:
+    """The contestant's name, and in brackets what it stands on."""
+    return f"{it.name} ({', '.join(f'{name} {version(name)}' for name in it.packages)})"
 
 
-def show(rows: Sequence[dict[str, Any]], versions: dict[str, str], say: Callable[[str], None]) -> None:
+def show(rows: Sequence[dict[str, Any]], say: Callable[[str], None]) -> None:
     """A line for each contestant with its best setting, for the engine with each."""
-    say(f"{'':24} {'steps/s':>23} {'of the engine':>20} {'with enqueueing':>16}  setting")
+    say(f"{'':59} {'steps/s':>23}  {'of the engine':19}  {'jobs made, too':14}  setting")
     for row in rows:
-        if row["best"] or row["name"] == contestant(ENGINE).name:
+        if row["best"] or row["name"] == label(contestant(ENGINE)):
             whole = f"{statistics.median(row['per_second_with_enqueueing']):,.0f}/s"
-            ratio = spread(row["of_the_engine"], ".3f")
-            say(f"{row['name']:24} {spread(row['per_second'], ',.0f'):>23} {ratio:>20} {whole:>16}  {row['setting']}")
-    for name, which in versions.items():
-        say(f"{name}: {which}")
+            rates, ratio = spread(row["per_second"], ",.0f"), spread(row["of_the_engine"], ".3f")
+            say(f"{row['name']:59} {rates:>23}  {ratio:19}  {whole:>14}  {row['setting']}")
 
 
 def spread(values: Sequence[float], form: str) -> str:
@@ -122,26 +142,29 @@ def spread(values: Sequence[float], form: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conversations", type=int, default=20_000, help="that the engine moves")
-    parser.add_argument("--peers", type=int, default=2_000, help="that a peer moves, a slow one a part of them")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--most", type=int, default=2_000, help="that a peer moves at most")
+    parser.add_argument("--seconds", type=float, default=2.5, help="that a run of a peer takes at most, about")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds")
     parser.add_argument("--only", nargs="+", choices=NAMES[1:], default=NAMES[1:], help="these peers")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     names = (ENGINE, *given.only)
     try:
-        packages = {contestant(name).name: versions(contestant(name)) for name in names}
+        for name in names:
+            contestant(name)
     except MissingError as error:
         sys.exit(f"benchmarks.peers: {error}")
-    if given.peers > given.conversations:
-        parser.error("--peers: expected no more than --conversations, of which the peers are given the first ones")
+    if given.most > given.conversations:
+        parser.error("--most: expected no more than --conversations, of which the peers are given the first ones")
     with fresh_database() as url:
-        rows = report(measure(url, names, given.conversations, given.peers, given.repeats))
+        outcomes = measure(url, names, given.conversations, given.most, given.seconds, given.repeats)
         ran_on = machine(url)
+    rows = report(outcomes)
     if given.json:
-        print(json.dumps({"machine": ran_on, "versions": packages, "rows": rows}, indent=2))  # noqa: T201
+        print(json.dumps({"machine": ran_on, "rows": rows}, indent=2))  # noqa: T201
     else:
         print(json.dumps(ran_on))  # noqa: T201
-        show(rows, packages, print)
+        show(rows, print)
 
 
 if __name__ == "__main__":

@@ -32,12 +32,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Setting:
-    """How a contestant runs; what `concurrency` means is told in `words`."""
+    """How a contestant runs; what `concurrency` means is told in `words`, what `kind` means by the contestant."""
 
     processes: int
     concurrency: int
     words: str
-    alike: bool = False  # conversations that all stand at the same instant, so that the engine decides once for many
+    kind: str = ""
 
     def __str__(self) -> str:
         number = "1 process" if self.processes == 1 else f"{self.processes} processes"
@@ -82,7 +82,6 @@ class Contestant:
     install: Callable[[str], None] | None = None  # its own tables, once a database
     enqueue: Callable[[str, Sequence[Reference]], float] | None = None  # a job for each; seconds, once connected
     tables: tuple[str, ...] = ()  # its own tables, emptied before each run
-    share: float = 1.0  # of the peers' conversations, less for one that needs long
 
 
 class MissingError(Exception):

@@ -12,6 +12,7 @@ from engine.settings import Settings
 from engine.tick import Tick
 
 WORDS = "batches of {}"
+ALIKE = "alike"  # conversations that all entered their stage at one instant, so that one decision fits many
 
 
 def work(work: Work) -> None:
@@ -31,12 +32,12 @@ async def _work(work: Work) -> None:
 
 
 CONTESTANT = Contestant(
-    name="this engine",
-    packages=("campaign-engine", "psycopg"),
+    name="engine",
+    packages=("campaign-engine", "psycopg", "transitions"),
     settings=(
         Setting(1, 1_000, WORDS),
         Setting(2, 1_000, WORDS),
-        Setting(1, 1_000, f"{WORDS}, all alike", alike=True),
+        Setting(1, 1_000, f"{WORDS}, all alike", ALIKE),
     ),
     work=work,
 )

@@ -12,7 +12,7 @@ import asyncio
 
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
 from benchmarks.peer import Contestant, Setting, Work
 from benchmarks.peer.step import Conversation, move
@@ -46,19 +46,19 @@ async def _work(work: Work) -> None:
         while await one():
             pass
 
-    await asyncio.gather(*(engine_is_connected(engine) for _ in range(size)))
+    await asyncio.gather(*(_connect(engine) for _ in range(size)))
     work.wait()
     await asyncio.gather(*(all_of_them() for _ in range(size)))
     await engine.dispose()
 
 
-async def engine_is_connected(engine) -> None:
+async def _connect(engine: AsyncEngine) -> None:
     async with engine.connect():
         pass
 
 
 CONTESTANT = Contestant(
-    name="row at a time, SQLAlchemy",
+    name="row at a time",
     packages=("sqlalchemy", "psycopg"),
     settings=(Setting(1, 4, WORDS), Setting(1, 16, WORDS), Setting(2, 8, WORDS)),
     work=work,
