@@ -87,7 +87,7 @@ def run(connection: psycopg.Connection, url: str, name: str, setting: Setting, n
     references = lay_out(connection, it, count)
     if it.enqueue is not None:
         enqueue_seconds = it.enqueue(url, references)
-        settle(connection)
+        settle(connection, *(f"VACUUM (ANALYZE) {table}" for table in it.tables))  # as autovacuum would have in time
     return Outcome(count, time_processes(url, name, setting, now), enqueue_seconds)
 
 
