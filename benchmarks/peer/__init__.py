@@ -45,18 +45,18 @@ class Setting:
 
 
 class Stopwatch:
-    """When the first step of a process began and its last one ended, on a clock that all processes share."""
+    """When the work of a process began, and when each step ended, on a clock that all processes share."""
 
     def __init__(self) -> None:
         self.began: float | None = None
-        self.ended: float | None = None
+        self.ended: list[float] = []
 
     def begin(self) -> None:
         if self.began is None:
             self.began = perf_counter()
 
     def end(self) -> None:
-        self.ended = perf_counter()
+        self.ended.append(perf_counter())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from benchmarks.peer import MissingError, Setting, contestant
-from benchmarks.peer.running import Outcome, check, lay_out, run, time_processes
+from benchmarks.peer.running import Outcome, check, lay_out, run, seconds_of, time_processes
 from benchmarks.peer.step import SCHEMA, decide, numbered
 from benchmarks.peers import STEP, report, set_up, show
 from benchmarks.server import plain_url
@@ -86,6 +86,11 @@ def test_names_of_a_statement_become_numbers_and_each_value_is_given_once() -> N
     statement = numbered("SELECT %(a)s, %(b)s, %(a)s")
     assert statement == ("SELECT $1, $2, $1", ("a", "b"))
     assert statement.values({"b": 2, "a": 1, "c": 3}) == [1, 2]
+
+
+def test_the_first_tenth_of_many_steps_does_not_count() -> None:
+    assert seconds_of([1.0, 2.0], [6.0]) == 5.0
+    assert seconds_of([0.0], [8.0, 9.0, *range(10, 28)]) == 20.0  # 18 steps in 18 s, and two that took 9
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
