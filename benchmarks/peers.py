@@ -27,7 +27,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.enrol import enrol, prepare, write_csv
-from benchmarks.peer import NAMES, Contestant, MissingError, contestant
+from benchmarks.peer import NAMES, Contestant, MissingError, contestant, require, version_of
 from benchmarks.peer.engine import ALIKE
 from benchmarks.peer.running import Outcome, check, create_home_made, run, time_processes
 from benchmarks.peer.step import SCHEMA
@@ -122,17 +121,17 @@ def report(outcomes: Outcomes) -> list[dict[str, Any]]:
 
 def label(it: Contestant) -> str:
     """The contestant's name, and in brackets what it stands on."""
-    return f"{it.name} ({', '.join(f'{name} {version(name)}' for name in it.packages)})"
+    return f"{it.name} ({', '.join(f'{name} {version_of(name)}' for name in it.packages)})"
 
 
 def show(rows: Sequence[dict[str, Any]], say: Callable[[str], None]) -> None:
     """A line for each contestant with its best setting, for the engine with each."""
-    say(f"{'':59} {'steps/s':>23}  {'of the engine':19}  {'jobs made, too':14}  setting")
+    say(f"{'':66} {'steps/s':>23}  {'of the engine':19}  {'jobs made, too':14}  setting")
     for row in rows:
         if row["best"] or row["name"] == label(contestant(ENGINE)):
             whole = f"{statistics.median(row['per_second_with_enqueueing']):,.0f}/s"
             rates, ratio = spread(row["per_second"], ",.0f"), spread(row["of_the_engine"], ".3f")
-            say(f"{row['name']:59} {rates:>23}  {ratio:19}  {whole:>14}  {row['setting']}")
+            say(f"{row['name']:66} {rates:>23}  {ratio:19}  {whole:>14}  {row['setting']}")
 
 
 def spread(values: Sequence[float], form: str) -> str:
@@ -151,7 +150,7 @@ def main() -> None:
     names = (ENGINE, *given.only)
     try:
         for name in names:
-            contestant(name)
+            require(name)
     except MissingError as error:
         sys.exit(f"benchmarks.peers: {error}")
     if given.most > given.conversations:

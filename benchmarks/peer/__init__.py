@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from uuid import UUID
 
@@ -89,13 +90,30 @@ class MissingError(Exception):
 
 
 def contestant(name: str) -> Contestant:
-    """The contestant called `name`. Raises MissingError when its packages are not there."""
+    """The contestant called `name`. Raises MissingError when it cannot be imported for want of a package."""
     try:
         found: Contestant = import_module(f"{__name__}.{name}").CONTESTANT
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("benchmarks", "engine"):
             raise
-        raise MissingError(
-            f"{name.removeprefix('with_')} needs the package {error.name}, which is not installed; run: {INSTALL}"
-        ) from error
+        raise _missing(name, error.name) from error
     return found
+
+
+def require(name: str) -> None:
+    """Raise MissingError unless all packages are there that the contestant called `name` stands on."""
+    for package in contestant(name).packages:
+        if version_of(package) is None:
+            raise _missing(name, package)
+
+
+def version_of(package: str) -> str | None:
+    """The version of an installed distribution, None when it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _missing(name: str, package: str) -> MissingError:
+    return MissingError(f"{name} needs the package {package}, which is not installed; run: {INSTALL}")

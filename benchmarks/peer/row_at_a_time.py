@@ -2,8 +2,8 @@
 
 Each of N connections takes the earliest due row with SELECT … FOR UPDATE SKIP LOCKED LIMIT 1, decides, and commits.
 From SQLAlchemy's documentation ("Asynchronous I/O"): one AsyncSession for each concurrent task, `expire_on_commit`
-off, a pool as large as there are tasks; the driver is psycopg 3, the one this project stands on. There is nothing to
-enqueue.
+off, and asyncpg as in all its examples; psycopg 3, on which this project stands, is tried as well. The pool is as large
+as there are tasks. There is nothing to enqueue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from benchmarks.peer import Contestant, Setting, Work
 from benchmarks.peer.step import Conversation, move
 
-WORDS = "{} connections"
+WORDS = {"asyncpg": "{} connections of asyncpg", "psycopg": "{} connections of psycopg"}
 
 
 def work(work: Work) -> None:
@@ -26,7 +26,7 @@ def work(work: Work) -> None:
 
 async def _work(work: Work) -> None:
     size = work.setting.concurrency
-    url = make_url(work.url).set(drivername="postgresql+psycopg")
+    url = make_url(work.url).set(drivername=f"postgresql+{work.setting.kind}")
     engine = create_async_engine(url, pool_size=size, max_overflow=0)
     session_of = async_sessionmaker(engine, expire_on_commit=False)
     due = select(Conversation).where(Conversation.due_at <= work.now).order_by(Conversation.due_at).limit(1)
@@ -57,9 +57,13 @@ async def _connect(engine: AsyncEngine) -> None:
         pass
 
 
+def _setting(processes: int, kind: str, concurrency: int) -> Setting:
+    return Setting(processes, concurrency, WORDS[kind], kind)
+
+
 CONTESTANT = Contestant(
     name="row at a time",
-    packages=("sqlalchemy", "psycopg"),
-    settings=(Setting(1, 4, WORDS), Setting(1, 16, WORDS), Setting(2, 8, WORDS)),
+    packages=("sqlalchemy", "asyncpg", "psycopg"),
+    settings=(_setting(1, "asyncpg", 8), _setting(2, "asyncpg", 8), _setting(1, "psycopg", 8)),
     work=work,
 )

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from benchmarks.peer import MissingError, Setting, contestant
+from benchmarks.peer import MissingError, Setting, contestant, require
 from benchmarks.peer.running import Outcome, check, lay_out, run, seconds_of, time_processes
 from benchmarks.peer.step import SCHEMA, decide, numbered
 from benchmarks.peers import STEP, report, set_up, show
@@ -22,7 +22,7 @@ from benchmarks.tick import story
 
 COUNT = 20
 BEFORE, DECISION, NOW = story(STEP)
-ONE_PROCESS = Setting(1, 3, "{} connections")
+ONE_PROCESS = Setting(1, 3, "{} connections", "psycopg")  # the only driver that is always there
 
 
 @pytest.fixture
@@ -98,6 +98,9 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     monkeypatch.delitem(sys.modules, "benchmarks.peer.with_procrastinate", raising=False)
     with pytest.raises(MissingError, match=r"needs the package procrastinate.*pip install -e '\.\[benchmarks\]'"):
         contestant("with_procrastinate")
+    monkeypatch.setattr("benchmarks.peer.version_of", {"sqlalchemy": "2", "psycopg": "3"}.get)
+    with pytest.raises(MissingError, match="row_at_a_time needs the package asyncpg"):
+        require("row_at_a_time")
 
 
 def test_the_table_shows_the_best_setting_of_a_peer_and_every_one_of_the_engine() -> None:
