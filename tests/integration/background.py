@@ -13,8 +13,8 @@ import psycopg
 
 from engine.db.buckets import BUCKETS, campaign_range
 
-QUIET, BACKLOG, OVER, ELSEWHERE = BUCKETS[0], BUCKETS[1], BUCKETS[2], BUCKETS[3]
-CONVERSATIONS = 8_000  # in each of the three buckets
+QUIET, BACKLOG, OVER = BUCKETS[:3]
+CONVERSATIONS = 7_000  # in each of the three buckets
 BACKLOG_COUNT = 2_000
 PARTITIONED = ("stage_history", "outbox")
 ROW_TABLES = (
@@ -95,7 +95,7 @@ _ROWS = """
     SELECT bucket, %(campaign)s, CAST(at AS date), 'entered', 'cause ' || n, 1 FROM crowd WHERE n %% 2 = 0;
     DROP TABLE crowd;
 """
-# Everything due, ready and waiting, in a bucket where there is nothing now: what the planner last heard of the tables.
+# Everything due, ready and waiting, and evenly spread: what the planner last heard of the tables.
 _ANOTHER_DAY = """
     UPDATE campaign_engine.conversations SET due_at = %(now)s, status = 'paused';
     UPDATE campaign_engine.outbox SET status = 'ready', not_before = %(now)s;
@@ -124,7 +124,8 @@ def fill(connection: psycopg.Connection, campaign: UUID, now: datetime) -> None:
         own["index"] = f"{BUCKETS.index(bucket):02x}"
         psycopg.ClientCursor(connection).execute(_ROWS, given | own)
 
-    crowd(ELSEWHERE, "over", 300)
+    for bucket in BUCKETS:
+        crowd(bucket, "over", 10)
     psycopg.ClientCursor(connection).execute(_ANOTHER_DAY, given)
     for table in ROW_TABLES:
         connection.execute(_CLEAR.format(table=table))
