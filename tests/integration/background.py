@@ -27,7 +27,7 @@ _PARTITIONS = """
                   ' FOR VALUES FROM (%%3$L) TO (%%4$L)', parent, to_char(month, 'YYYYMM'), month,
                   month + interval '1 month')
       FROM unnest(%(parents)s::text[]) AS parent
-     CROSS JOIN generate_series(date_trunc('month', %(now)s::timestamptz) - interval '10 months',
+     CROSS JOIN generate_series(date_trunc('month', %(now)s::timestamptz) - interval '8 months',
                                 date_trunc('month', %(now)s::timestamptz) + interval '2 months',
                                 interval '1 month') AS month
 """
@@ -42,7 +42,7 @@ _ROWS = """
     SELECT CAST(%(bucket)s AS smallint) AS bucket, n,
            CAST(%(prefix)s || substr(md5('c' || n), 1, 22) || %(index)s AS uuid) AS id,
            CAST(substr(md5('r' || n), 1, 30) || %(index)s AS uuid) AS recipient_id,
-           %(now)s - interval '10 months' + n %% 300 * interval '1 day' AS at,
+           %(now)s - interval '8 months' + n %% 240 * interval '1 day' AS at,
            CASE WHEN %(kind)s = 'backlog' AND n <= %(backlog)s THEN %(now)s - n * interval '1 second'
                 WHEN %(kind)s = 'over' THEN NULL
                 ELSE %(now)s + interval '90 days' + n * interval '1 minute' END AS due_at
@@ -61,8 +61,8 @@ _ROWS = """
 
     INSERT INTO campaign_engine.stage_history (bucket, conversation_id, campaign_id, at, seq, sends, entered, to_stage,
                                                cause, edge)
-    SELECT bucket, id, %(campaign)s, at + seq * interval '1 hour', seq, 1, true, 'hello', 'start', 'start'
-      FROM crowd CROSS JOIN generate_series(1, 2) AS seq
+    SELECT bucket, id, %(campaign)s, at + interval '1 hour', 1, 1, true, 'hello', 'start', 'start'
+      FROM crowd
      WHERE due_at IS NULL OR due_at > %(now)s;
 
     INSERT INTO campaign_engine.outbox (bucket, conversation_id, campaign_id, recipient_id, at, not_before, sent_at, seq,
@@ -79,20 +79,20 @@ _ROWS = """
                                            provider_message_id, body, status, received_at)
     SELECT bucket, CAST(md5('a' || n || bucket) AS uuid), id, %(campaign)s, 'crowd' || n, 'api', 'c' || n, 'yes',
            CASE WHEN n %% 10 = 0 THEN 'unmatched' ELSE 'processed' END, at
-      FROM crowd;
+      FROM crowd WHERE n %% 2 = 0;
 
     INSERT INTO campaign_engine.events (bucket, id, conversation_id, campaign_id, recipient_key, name, provider,
                                         provider_message_id, status, received_at)
     SELECT bucket, CAST(md5('e' || n || bucket) AS uuid), id, %(campaign)s, 'crowd' || n, 'opened', 'api', 'c' || n,
            CASE WHEN n %% 3 = 0 THEN 'emitted' ELSE 'processed' END, at
-      FROM crowd;
+      FROM crowd WHERE n %% 2 = 0;
 
     INSERT INTO campaign_engine.assignments (bucket, conversation_id, seq, ordinal, campaign_id, stage, assignee,
                                              priority, at)
-    SELECT bucket, id, 3, 0, %(campaign)s, 'human', 'sales', 'normal', at FROM crowd WHERE n %% 2 = 0;
+    SELECT bucket, id, 3, 0, %(campaign)s, 'human', 'sales', 'normal', at FROM crowd WHERE n %% 4 = 0;
 
     INSERT INTO campaign_engine.metric_rollups (bucket, campaign_id, day, metric, label, count)
-    SELECT bucket, %(campaign)s, CAST(at AS date), 'entered', 'cause ' || n, 1 FROM crowd WHERE n %% 2 = 0;
+    SELECT bucket, %(campaign)s, CAST(at AS date), 'entered', 'cause ' || n, 1 FROM crowd WHERE n %% 4 = 0;
     DROP TABLE crowd;
 """
 # Everything due, ready and waiting, and evenly spread: what the planner last heard of the tables.

@@ -85,11 +85,30 @@ class Recorder:
         return found
 
     def _take_plan(self, diagnosis: psycopg.errors.Diagnostic) -> None:
-        head, found, told = (diagnosis.message_primary or "").partition("plan:\n")
+        _, found, told = (diagnosis.message_primary or "").partition("plan:\n")
         if found:
             plan = orjson.loads(told)
-            plan["Plan"]["ms"] = float(head.split()[1])
             self._plans.setdefault(plain(plan["Query Text"]), []).append(plan["Plan"])
+
+
+@dataclass(frozen=True)
+class Scan:
+    """How one plan read one row table: the kind of scan, and how many rows it took up, kept or not."""
+
+    kind: str
+    table: str
+    rows: int
+
+
+def scans_of(plan: dict[str, Any], tables: tuple[str, ...]) -> list[Scan]:
+    """The scans that a plan made of these tables or of their partitions, but for those it never came to."""
+    found = [scan for below in plan.get("Plans", ()) for scan in scans_of(below, tables)]
+    relation = re.sub(r"_(default|\d{6})$", "", plan.get("Relation Name", ""))
+    if relation in tables and "Scan" in plan["Node Type"] and plan["Actual Loops"]:
+        removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+        rows = plan["Actual Rows"] + sum(plan.get(name, 0) for name in removed)
+        found.append(Scan(plan["Node Type"], relation, round(rows * plan["Actual Loops"])))
+    return found
 
 
 def plain(text: str) -> str:
