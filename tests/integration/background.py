@@ -65,8 +65,8 @@ _ROWS = """
       FROM crowd
      WHERE due_at IS NULL OR due_at > %(now)s;
 
-    INSERT INTO campaign_engine.outbox (bucket, conversation_id, campaign_id, recipient_id, at, not_before, sent_at, seq,
-                                        ordinal, awaited, status, scope, stage, channel, message)
+    INSERT INTO campaign_engine.outbox (bucket, conversation_id, campaign_id, recipient_id, at, not_before, sent_at,
+                                        seq, ordinal, awaited, status, scope, stage, channel, message)
     SELECT bucket, id, %(campaign)s, recipient_id, at + seq * interval '1 hour',
            CASE WHEN %(kind)s = 'backlog' AND n <= %(backlog)s THEN %(now)s - n * interval '1 second'
                 ELSE %(now)s + interval '90 days' + n * interval '1 minute' END,

@@ -1,8 +1,8 @@
 """The law of buckets, read off a statement's syntax tree: the rules under which one SQL runs on one server and on many.
 
-`breaches` tells everything a statement does that it may not. At each query level every row table is bound to one bucket,
-by an equality with a parameter or constant, or with a table of the same level that is. A statement that only looks,
-without a lock, may take the bucket from a list, one a row, as the probes do. The parser is PostgreSQL's own.
+`breaches` tells everything a statement does that it may not. At each query level every row table is bound to one
+bucket, by an equality with a parameter or constant, or with a table of the same level that is. A statement that only
+looks, without a lock, may take the bucket from a list, one a row, as the probes do. The parser is PostgreSQL's own.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ TIMELESS = {"random", "gen_random_uuid", "clock_timestamp", "now", "statement_ti
             "pg_try_advisory_xact_lock"}  # fmt: skip
 _WRITES = (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
 _IN_CONFLICT = (ast.ColumnRef, ast.ParamRef, ast.A_Const, ast.A_Expr, ast.BoolExpr, ast.NullTest, ast.CoalesceExpr,
-                ast.MinMaxExpr, ast.CaseExpr, ast.CaseWhen, ast.TypeCast, ast.TypeName, ast.String, ast.Integer, ast.Boolean,
-                ast.Float)  # fmt: skip
+                ast.MinMaxExpr, ast.CaseExpr, ast.CaseWhen, ast.TypeCast, ast.TypeName, ast.String, ast.Integer,
+                ast.Boolean, ast.Float)  # fmt: skip
 
 
 def row_tables_in(text: str) -> set[str]:
@@ -160,11 +160,7 @@ def _is_row_table(node: Any) -> bool:
 
 
 def _is_bucket(node: Any) -> bool:
-    return (
-        isinstance(node, ast.ColumnRef)
-        and isinstance(node.fields[-1], ast.String)
-        and node.fields[-1].sval == "bucket"
-    )
+    return isinstance(node, ast.ColumnRef) and getattr(node.fields[-1], "sval", None) == "bucket"
 
 
 def _is_scalar(node: Any) -> bool:

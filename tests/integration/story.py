@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import count, islice
-from uuid import UUID
 
 from engine.application import assemble
 from engine.channels.registry import Channels
@@ -54,8 +53,8 @@ async def play(house: House, bucket: int) -> None:
     await house.manager.record_event(campaign, keys[7], "called")
     await _beat(house.wait("3d"))
     await house.manager.resume_campaign(campaign)
-    for _ in range(4):
-        await _beat(house.wait("1h"))  # follow-ups, and what leaving has called off
+    for _ in range(2):
+        await _beat(house.wait("2h"))  # follow-ups, and what leaving has called off
     await _single(house, campaign, keys)
     await _looks(house, campaign, ann)
     await _beat(house.wait("2d"))

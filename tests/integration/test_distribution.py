@@ -1,7 +1,7 @@
-"""Spreading over a Citus cluster, as far as a plain PostgreSQL can show: the shards, the guards, and what is asked for.
+"""Spreading over a Citus cluster, as far as a plain PostgreSQL shows: the shards, the guards, and what is asked for.
 
-Citus itself is no part of these tests. Where it is needed, functions of its names stand in for it, in a transaction that
-is rolled back: they write down how they were called, and show nothing of what Citus makes of it.
+Citus itself is no part of these tests. Where it is needed, functions of its names stand in for it, in a transaction
+that is rolled back: they write down how they were called, and show nothing of what Citus makes of it.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ def test_what_is_spread_already_is_passed_over(stand_in: psycopg.Connection) -> 
     stand_in.execute(DISTRIBUTION)
     assert calls(stand_in) == []
     stand_in.execute("DELETE FROM pg_dist_partition WHERE logicalrelid = 'campaign_engine.outbox'::regclass")
-    stand_in.execute("UPDATE pg_dist_partition SET repmodel = 's' WHERE logicalrelid = 'campaign_engine.members'::regclass")
+    local = "UPDATE pg_dist_partition SET repmodel = 's' WHERE logicalrelid = 'campaign_engine.members'::regclass"
+    stand_in.execute(local)
     stand_in.execute(DISTRIBUTION)
     assert [name for _, name, *_ in calls(stand_in)] == ["members", "outbox"]
