@@ -137,6 +137,22 @@ async def _play(url: str) -> dict[str, Statement]:
     return {name: each for name, each in recorder.statements.items() if not name.startswith("sent from outside")}
 
 
+@pytest.mark.anyio
+async def test_what_goes_down_a_pipeline_is_recorded_with_its_plans(postgresql: psycopg.Connection) -> None:
+    recorder, told = Recorder(), " ".join(f"-c {name}={value}" for name, value in TELL_PLANS.items())
+    with recorder.listening():
+        given = postgresql.info.get_parameters() | {"options": told}
+        async with await psycopg.AsyncConnection.connect(**given) as connection, connection.pipeline():
+            for limit in (1, 2, 3):
+                await connection.execute("SELECT FROM pg_class WHERE relpages >= %s LIMIT %s", (0, limit), prepare=True)
+            await connection.execute("SELECT FROM pg_type LIMIT 4")
+    sent = {each.text: [plan["Actual Rows"] for plan in each.plans] for each in recorder.statements.values()}
+    assert sent == {
+        "SELECT FROM pg_class WHERE relpages >= $1 LIMIT $2": [1, 2, 3],
+        "SELECT FROM pg_type LIMIT 4": [4],
+    }
+
+
 # ---- the inventory ---------------------------------------------------------------------------------------------------
 
 
