@@ -42,7 +42,7 @@ _ROWS = """
     SELECT CAST(%(bucket)s AS smallint) AS bucket, n,
            CAST(%(prefix)s || substr(md5('c' || n), 1, 22) || %(index)s AS uuid) AS id,
            CAST(substr(md5('r' || n), 1, 30) || %(index)s AS uuid) AS recipient_id,
-           %(now)s - interval '8 months' + n %% 240 * interval '1 day' AS at,
+           %(now)s - interval '8 months' + n %% 244 * interval '1 day' AS at,
            CASE WHEN %(kind)s = 'backlog' AND n <= %(backlog)s THEN %(now)s - n * interval '1 second'
                 WHEN %(kind)s = 'over' THEN NULL
                 ELSE %(now)s + interval '90 days' + n * interval '1 minute' END AS due_at
@@ -51,12 +51,12 @@ _ROWS = """
     INSERT INTO campaign_engine.recipients (bucket, id, key, email, created_at)
     SELECT bucket, recipient_id, 'crowd' || n, 'crowd' || n || '@example.org', at FROM crowd;
 
-    INSERT INTO campaign_engine.conversations (bucket, id, campaign_id, recipient_id, version, lane, due_at, status,
-                                               enrolled_at, timezone, locale, context, progress)
-    SELECT bucket, id, %(campaign)s, recipient_id, 1, 5, due_at,
+    INSERT INTO campaign_engine.conversations (bucket, id, campaign_id, recipient_id, version, lane, due_at, pending,
+                                               status, enrolled_at, timezone, locale, context, progress)
+    SELECT bucket, id, %(campaign)s, recipient_id, 1, 5, due_at, array_remove(ARRAY[due_at], NULL),
            CASE WHEN due_at IS NULL THEN 'completed' ELSE 'active' END, at, 'UTC', 'en',
            '{"facts": {"first_name": "Somebody"}, "captured": {}}',
-           jsonb_build_object('agenda', jsonb_build_array(jsonb_build_array(due_at, 0, 0)))
+           CASE WHEN due_at IS NULL THEN '{}'::jsonb ELSE '{"agenda": [[0, 0]]}' END
       FROM crowd;
 
     INSERT INTO campaign_engine.stage_history (bucket, conversation_id, campaign_id, at, seq, sends, entered, to_stage,

@@ -93,7 +93,7 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Scan:
-    """How one plan read one row table: the kind of scan, and how many rows it took up, kept or not.
+    """How one plan read one row table: the kind of scan, and how many rows it took up, kept or not, in all and each time.
 
     The server tells the mean of all loops, and rounds it; so a row or two of many may be missing or too many.
     """
@@ -101,6 +101,7 @@ class Scan:
     kind: str
     table: str
     rows: int
+    rows_at_once: int
 
 
 def scans_of(plan: dict[str, Any], tables: tuple[str, ...]) -> list[Scan]:
@@ -110,7 +111,7 @@ def scans_of(plan: dict[str, Any], tables: tuple[str, ...]) -> list[Scan]:
     if relation in tables and "Scan" in plan["Node Type"] and plan["Actual Loops"]:
         removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
         rows = plan["Actual Rows"] + sum(plan.get(name, 0) for name in removed)
-        found.append(Scan(plan["Node Type"], relation, round(rows * plan["Actual Loops"])))
+        found.append(Scan(plan["Node Type"], relation, round(rows * plan["Actual Loops"]), round(rows)))
     return found
 
 

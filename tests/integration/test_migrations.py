@@ -83,7 +83,8 @@ def _names(url: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("step", "touched"), [("0001", {"send_gates", "outbox", "events"}), ("0002", {"members"})]
+    ("step", "touched"),
+    [("0001", {"send_gates", "outbox", "events"}), ("0002", {"members"}), ("0003", {"conversations"})],
 )  # what the step after this one adds to
 def test_each_step_can_be_taken_back_alone(database_url: str, step: str, touched: set[str]) -> None:
     newest = _names(database_url)
