@@ -42,7 +42,8 @@ _ROWS = """
     SELECT CAST(%(bucket)s AS smallint) AS bucket, n,
            CAST(%(prefix)s || substr(md5('c' || n), 1, 22) || %(index)s AS uuid) AS id,
            CAST(substr(md5('r' || n), 1, 30) || %(index)s AS uuid) AS recipient_id,
-           %(now)s - interval '8 months' + n %% 244 * interval '1 day' AS at,
+           CASE WHEN n %% 2 = 0 THEN %(now)s - interval '2 hours' - n %% 1800 * interval '1 minute'
+                ELSE %(now)s - interval '8 months' + n %% 244 * interval '1 day' END AS at,
            CASE WHEN %(kind)s = 'backlog' AND n <= %(backlog)s THEN %(now)s - n * interval '1 second'
                 WHEN %(kind)s = 'over' THEN NULL
                 ELSE %(now)s + interval '90 days' + n * interval '1 minute' END AS due_at

@@ -93,7 +93,7 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Scan:
-    """How one plan read one row table: the kind of scan, and how many rows it took up, kept or not, in all and each time.
+    """How one plan read one row table: its kind, and how many rows it took up, kept or not, in all and each time.
 
     The server tells the mean of all loops, and rounds it; so a row or two of many may be missing or too many.
     """
