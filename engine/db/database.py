@@ -37,6 +37,7 @@ class Database:
         milliseconds = int(statement_timeout * 1000)
         options = (
             f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
+            " -c random_page_cost=1.1"  # what is hot is in memory: a look-up by index is never dearer than a scan
         )
         self._engine: AsyncEngine = create_async_engine(
             self.url,

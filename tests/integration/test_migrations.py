@@ -154,7 +154,7 @@ def test_alembic_by_hand_takes_the_database_from_the_environment(
 
 def test_a_check_before_the_first_migration_says_what_to_run(database_url: str) -> None:
     migrate.downgrade(database_url, "base")
-    with pytest.raises(RepositoryError, match="revision none, expected 0004") as caught:
+    with pytest.raises(RepositoryError, match="revision none, expected 0006") as caught:
         migrate.check(database_url)
     assert caught.value.hint == "run: campaign db upgrade"
 
