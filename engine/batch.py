@@ -93,9 +93,9 @@ class Batch:
         self._counts: dict[DeltaKey, list[int]] = {}  # how many, and microseconds in all
 
     @property
-    def conversation_count(self) -> int:
-        """Conversations decided."""
-        return sum(len(group.ids) for group in self._groups)
+    def ids(self) -> dict[int, list[str]]:
+        """Who was decided, by the number of the row they share."""
+        return {group.number: group.ids for group in self._groups}
 
     @property
     def advanced_count(self) -> int:
@@ -204,7 +204,6 @@ class Batch:
         self.rows.append(
             {
                 "number": group.number,
-                "ids": group.ids,
                 "was": row.seq,
                 "seq": it.seq,
                 "stage": it.stage,

@@ -140,9 +140,7 @@ class Evaluation:
         if batch.failures:
             await repository.mark_failed([self._failure(batch, row, error) for row, error in batch.failures])
         if batch.rows or batch.failures:
-            await repository.advance_conversations(
-                batch.rows, batch.steps, batch.messages, batch.deltas(), batch.conversation_count
-            )
+            await repository.advance_conversations(batch.ids, batch.rows, batch.steps, batch.messages, batch.deltas())
 
     def _failure(self, batch: Batch, row: Kin, error: Exception) -> dict[str, object]:
         [id], [started_at] = row.ids, row.started_at

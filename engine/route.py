@@ -63,7 +63,7 @@ class Route:
 
     def next(self) -> Place | None:
         """Where to go now; None when there is nowhere left."""
-        return next(self._rounds, None)
+        return next(self._rounds)
 
     def left(self, place: Place, *, more: bool) -> None:
         """Say that a place was visited, and whether more is due there."""
@@ -82,12 +82,15 @@ class Route:
         """
         return self._edges[place] if self._timer() < self._edges_until else LONG_AGO
 
-    def _go_round(self) -> Iterator[Place]:
-        while any(self._queues.values()):
+    def _go_round(self) -> Iterator[Place | None]:
+        """The next place, for ever; None while all places are in somebody's hands or done with."""
+        while True:
             for lane, turns in enumerate(_TURNS):
                 for _ in range(turns):
                     if self._queues[lane]:
                         yield self._queues[lane].popleft()
+            if not any(self._queues.values()):
+                yield None
 
 
 class BatchSize:

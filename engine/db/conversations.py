@@ -154,7 +154,8 @@ _FIND_FATES = """
     SELECT o.status, o.sent_at, array_agg(o.conversation_id::text)
       FROM unnest(%(ids)s::uuid[], %(seqs)s::int[], %(ordinals)s::smallint[]) AS a(id, seq, ordinal)
       JOIN campaign_engine.outbox o ON o.conversation_id = a.id AND o.seq = a.seq AND o.ordinal = a.ordinal
-     WHERE o.bucket = %(bucket)s AND o.status IN ('sent', 'failed', 'cancelled')
+     WHERE o.bucket = %(bucket)s AND o.conversation_id = ANY(%(ids)s::uuid[])
+       AND o.status IN ('sent', 'failed', 'cancelled')
      GROUP BY o.status, o.sent_at
 """
 

@@ -85,16 +85,6 @@ IN_ORDER = {
     "messages.find_waiting_channels", "messages.lease_messages",
 }  # fmt: skip
 COLD = {"invariants", "standing"}  # what proofs and authors ask: they walk whole tables or campaigns
-
-# How these read still depends on what the planner believes: nobody tells it how many rows a JSON parameter holds.
-OWED = {("progression.advance_conversations", round) for round in ROUNDS} | {
-    (name, "stale")
-    for name in (
-        "conversations.find_fates", "progression.cancel_messages", "progression.insert_emitted",
-        "progression.mark_failed", "progression.mark_responses_processed",
-    )
-}  # fmt: skip
-
 Recorded = dict[str, dict[str, Statement]]
 
 
@@ -294,14 +284,8 @@ def test_row_tables_have_no_foreign_keys_no_triggers_and_only_wide_sequences(pos
 # ---- plans -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "round"),
-    [
-        pytest.param(name, round, marks=[pytest.mark.xfail] if (name, round) in OWED else [])
-        for name in HOT
-        for round in ROUNDS
-    ],
-)
+@pytest.mark.parametrize("round", ROUNDS)
+@pytest.mark.parametrize("name", HOT)
 def test_a_statement_reads_by_index_and_no_more_than_it_needs(recorded: Recorded, name: str, round: str) -> None:
     for plan in recorded[round][name].plans:
         scans = scans_of(plan, ROW_TABLES)

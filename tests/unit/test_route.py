@@ -70,6 +70,8 @@ def test_no_two_hands_are_sent_to_one_place() -> None:
     route = a_route((60, HIGH))
     assert route.next() == Place(60, HIGH)
     assert route.next() is None
+    route.left(Place(60, HIGH), more=True)
+    assert route.next() == Place(60, HIGH)
 
 
 def test_a_place_given_back_is_visited_next() -> None:
