@@ -119,9 +119,11 @@ class Upkeep:
                 f"to look through the rows of the DEFAULT partitions takes {state.look_seconds:.1f} s, and others may "
                 f"wait for {wait:g} s; at a quiet hour run: campaign db maintain --wait SECONDS"
             )
-        else:
+        elif not (
             await self._close(report, state, wait, dry_run=dry_run)
-            await self._make(report, state, wait, dry_run=dry_run)
+            and await self._make(report, state, wait, dry_run=dry_run)
+        ):
+            return report  # one change that others had to wait for in vain is enough
         keep = self._settings.keep_history_days if keep_days is None else keep_days
         if keep:
             await self._drop(report, state, timedelta(days=keep), wait, dry_run=dry_run)
@@ -141,14 +143,14 @@ class Upkeep:
 
     # ---- ahead -------------------------------------------------------------------------------------------------
 
-    async def _close(self, report: UpkeepReport, state: _State, wait: float, *, dry_run: bool) -> None:
-        """Give the rows of the DEFAULT partitions, if there are any, a span of their own."""
+    async def _close(self, report: UpkeepReport, state: _State, wait: float, *, dry_run: bool) -> bool:
+        """Give the rows of the DEFAULT partitions, if any, a span of their own; False when locks forbid it."""
         if state.default_rows is None:
-            return
+            return True
         span = span_to_close(*state.default_rows, state.now, self._days, spans_of(state.partitions))
         if span is None:
             report.problems.append("the DEFAULT partitions hold rows from before and after another partition")
-            return
+            return True
 
         async def close(repository: PartitionRepository) -> list[Span]:
             if await repository.find_partitions() != state.partitions:
@@ -158,9 +160,10 @@ class Upkeep:
 
         done = [span] if dry_run else await self._change(report, state.owner, wait, close, alone=True)
         report.closed += done or []
+        return done is not None
 
-    async def _make(self, report: UpkeepReport, state: _State, wait: float, *, dry_run: bool) -> None:
-        """Make the partitions of the present span and the next ones; all that are missing, or none."""
+    async def _make(self, report: UpkeepReport, state: _State, wait: float, *, dry_run: bool) -> bool:
+        """Make what is missing of the present span and the next ones, all or nothing; False when it could not."""
         ahead = self._settings.partitions_ahead
 
         def find_missing(known: Iterable[Span]) -> list[Span]:
@@ -173,9 +176,10 @@ class Upkeep:
             await repository.make_partitions(spans)
             return spans
 
-        if missing := find_missing(spans_of(state.partitions)):
-            done = missing if dry_run else await self._change(report, state.owner, wait, make)
-            report.made += done or []
+        missing = find_missing(spans_of(state.partitions))
+        done = missing if dry_run or not missing else await self._change(report, state.owner, wait, make)
+        report.made += done or []
+        return done is not None
 
     # ---- behind ------------------------------------------------------------------------------------------------
 
