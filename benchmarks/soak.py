@@ -21,9 +21,8 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import statistics
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -35,9 +34,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from benchmarks.server import fresh_database, machine
+from benchmarks.soak_report import SAMPLE_SECONDS, in_spans, percentile, show, shown, verdicts
 from engine.application import Application, assemble
 from engine.channels.protocol import OutgoingMessage
 from engine.channels.registry import Channels
+from engine.core.errors import RepositoryError
 from engine.core.loader import parse_campaign_type
 from engine.db.campaigns import CampaignRepository
 from engine.db.database import Database, find_time
@@ -48,7 +49,6 @@ from engine.registry import register
 from engine.settings import Settings
 from engine.upkeep import Upkeep
 
-SAMPLE_SECONDS = 30
 TIMER_HOURS = 24  # of both stages below
 PROGRESSIONS = 3.4  # of a conversation, about, with the answers there are
 PEOPLE = 50_000
@@ -143,6 +143,17 @@ class Load(NamedTuple):
         return assemble(Database(self.url), settings, self.clock, Channels({"email": Nowhere()}))
 
 
+async def patiently(step: Callable[[], Awaitable[Any]]) -> Any:
+    """What a step comes to; None, and a line, when it may well succeed the next time."""
+    try:
+        return await step()
+    except RepositoryError as error:
+        if not error.retryable:
+            raise
+        print(f"tried again: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
+        return None
+
+
 # ---- the processes ---------------------------------------------------------------------------------------------------
 
 
@@ -155,10 +166,10 @@ def serve(part: str, load: Load, stop: Any, told: Any) -> None:
         step = app.tick.run_once if part == "tick" else app.worker.work_once
         used = process_time()
         while not stop.is_set():
-            start = perf_counter()
-            counts = await step()
+            start, counts = perf_counter(), await patiently(step)
             seconds, now = perf_counter() - start, process_time()
-            told.put((part, seconds, counts.claimed if part == "tick" else counts.sent, now - used))
+            done = getattr(counts, "claimed" if part == "tick" else "sent", 0)
+            told.put((part, seconds, done, now - used))
             used = now
             await asyncio.sleep(0.2)
         await app.database.close()
@@ -194,7 +205,7 @@ class Driver:
         due = monotonic() + (seconds if step == self.sample else 0)
         while due < self.until:
             await asyncio.sleep(max(0.0, due - monotonic()))
-            await step()
+            await patiently(step)
             due += seconds
 
     async def request(self) -> None:
@@ -324,104 +335,6 @@ def soak(url: str, minutes: float, rate: float, days_a_minute: float, keep_days:
         "minutes": minutes, "rate": rate, "days_a_minute": days_a_minute, "keep_days": keep_days,
         "spans": spans, "verdicts": verdicts(spans, keep_days), "violations": violations, "samples": samples,
     }  # fmt: skip
-
-
-# ---- what it comes to ------------------------------------------------------------------------------------------------
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value that `share` of them do not exceed; 0 of none."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else 0.0
-
-
-def in_spans(samples: list[dict[str, Any]], minutes: float) -> list[dict[str, Any]]:
-    """The samples put together by spans of five minutes, or a sixth of a shorter run."""
-    length = min(5.0, max(minutes / 6, SAMPLE_SECONDS / 60)) * 60
-    groups: dict[int, list[dict[str, Any]]] = {}
-    for each in samples:
-        groups.setdefault(int((each["second"] - 1) // length), []).append(each)
-    spans, before = [], samples[0]
-    for number, group in sorted(groups.items()):
-        last = group[-1]
-        tables = last["tables"]
-        moved = sum(each["progressions_per_second"] for each in group) * SAMPLE_SECONDS
-        bytes_of = {name: each["heap"] + each["indexes"] for name, each in tables.items()}
-        spans.append(
-            {
-                "minutes": f"{number * length / 60:g}-{(number + 1) * length / 60:g}",
-                "progressions_per_second": mean(each["progressions_per_second"] for each in group),
-                "pass p50, ms": statistics.median(each["pass_ms"][0] for each in group),
-                "pass p99, ms": statistics.median(each["pass_ms"][1] for each in group),
-                "us per claim": mean(each["us_per_claim"] for each in group),
-                "tick, of a core": mean(each["tick_core"] for each in group),
-                "late p50, s": statistics.median(each["late_s"][0] for each in group),
-                "late p99, s": statistics.median(each["late_s"][1] for each in group),
-                "late at most, s": max(each["late_s"][2] for each in group),
-                "WAL per progression": (last["wal"] - before["wal"]) / max(1.0, moved) if last is not before else 0.0,
-                "conversations, B a row": bytes_of["conversations"] / max(1, tables["conversations"]["rows"]),
-                "due index, MB": last["indexes"]["conversations_due"] / 1e6,
-                "unsent index, MB": last["indexes"]["outbox_unsent"] / 1e6,
-                "deltas, MB": bytes_of["metric_deltas"] / 1e6,
-                "rollups, B a row": bytes_of["metric_rollups"] / max(1, tables["metric_rollups"]["rows"]),
-                "history, MB": bytes_of["stage_history"] / 1e6,
-                "history, B a row": bytes_of["stage_history"] / max(1, tables["stage_history"]["rows"]),
-                "outbox, MB": bytes_of["outbox"] / 1e6,
-                "outbox, B a row": bytes_of["outbox"] / max(1, tables["outbox"]["rows"]),
-                "dead rows": sum(each["dead"] for each in tables.values()),
-                "partitions": tables["outbox"]["parts"],
-            }
-        )
-        before = last
-    return spans
-
-
-FLAT = (
-    "pass p50, ms", "pass p99, ms", "us per claim", "late p99, s", "conversations, B a row", "due index, MB",
-    "unsent index, MB", "deltas, MB", "rollups, B a row", "history, B a row", "outbox, B a row",
-)  # fmt: skip
-
-
-def verdicts(spans: list[dict[str, Any]], keep_days: int) -> dict[str, str]:
-    """For each figure that must not grow: whether the last span is like the one after a third of the time."""
-    if len(spans) < 4:
-        return {}
-    early, late = spans[len(spans) // 3], spans[-1]
-    names = (*FLAT, "history, MB", "outbox, MB") if keep_days else FLAT
-    ratios = {name: late[name] / early[name] if early[name] else 1.0 for name in names}
-    return {name: f"{'flat' if ratio <= 1.25 else 'GROWS'}, {ratio:.2f}" for name, ratio in ratios.items()}
-
-
-def mean(values: Iterable[float]) -> float:
-    return statistics.fmean(values)
-
-
-def shown(sample: dict[str, Any]) -> str:
-    """A sample as one line."""
-    sizes = {name: (each["heap"] + each["indexes"]) / 1e6 for name, each in sample["tables"].items()}
-    main = ("conversations", "stage_history", "outbox", "metric_deltas", "metric_rollups", "events", "responses")
-    dead = sum(each["dead"] for each in sample["tables"].values())
-    return (
-        f"{sample['second']:5} s  {sample['progressions_per_second']:5.0f}/s  sent {sample['sent_per_second']:4.0f}/s  "
-        f"pass {sample['pass_ms'][0]:.0f}/{sample['pass_ms'][1]:.0f} ms  tick {sample['tick_core']:.0%}  "
-        f"late {sample['late_s'][1]:.2f} s (most {sample['late_s'][2]:.2f})  overdue {sample['overdue_s']:.2f} s  "
-        f"upkeep {sample['upkeep_ms']:.0f} ms {sample['upkeep']}  dead {dead}  "
-        + " ".join(f"{name} {sizes[name]:.1f}" for name in main)
-        + " MB"
-    )
-
-
-def show(result: dict[str, Any], say: Callable[[str], None]) -> None:
-    say(json.dumps(result["machine"]))
-    spans = result["spans"]
-    say(f"{'':24}" + "".join(f"{each['minutes']:>10}" for each in spans))
-    for name in [name for name in spans[0] if name != "minutes"]:
-        values = "".join(f"{each[name]:10,.{2 if each[name] < 10 else 0}f}" for each in spans)
-        say(f"{name:24}{values}   {result['verdicts'].get(name, '')}")
-    say("upkeep: " + json.dumps(result["samples"][-1]["upkeep"]))
-    for name, each in result["samples"][-1]["tables"].items():
-        hot = each["hot"] / each["updates"] if each["updates"] else 0
-        say(f"{name:24}{each['rows']:10,} rows {each['dead']:7,} dead {each['vacuums']:4} vacuums  HOT {hot:.0%}")
-    say("violations: " + ("none" if not result["violations"] else "\n  ".join(["", *result["violations"]])))
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from engine.db.database import driver_of
 from engine.db.tables import SCHEMA, dropped_spans
 
 TABLES = ("stage_history", "outbox")
-_LOCK_SECONDS = 0.25  # for which a change waits for a lock, and others behind it; less than deadlock_timeout
+_LOCK_SHARE = 1 / 4  # of the time that others may be kept waiting: for a lock, while they queue up behind it
 _LOOK_SECONDS = 600.0
 
 
@@ -146,10 +146,11 @@ class PartitionRepository:
     async def lock_tables(self, owner: str, seconds: float, *, alone: bool = False) -> None:
         """Be the only one who changes partitions, as `owner`; `alone`, the only one who uses the tables at all.
 
-        From here on no statement waits for a lock longer than a moment, and to look through the rows of both tables
-        takes `seconds` at most. Others go on until a partition is attached; with `alone`, they wait for the commit.
+        From here on no statement waits for a lock longer than a part of `seconds`, and to look through the rows of both
+        tables takes `seconds` at most. Others go on until a partition is attached; with `alone`, they wait for the
+        commit.
         """
-        await self._set("lock_timeout", _LOCK_SECONDS)
+        await self._set("lock_timeout", seconds * _LOCK_SHARE)
         await self._set("statement_timeout", seconds / len(TABLES))
         await self._connection.execute(_SET, {"name": "role", "value": owner})
         mode = sql.SQL("ACCESS EXCLUSIVE" if alone else "SHARE UPDATE EXCLUSIVE")

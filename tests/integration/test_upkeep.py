@@ -214,7 +214,7 @@ async def test_a_pass_gives_way_to_a_tick_that_holds_rows_and_makes_it_wait_for_
     await house.run()
     async with house.database.transaction() as connection:
         await connection.execute(text("UPDATE campaign_engine.outbox SET attempts = attempts"))
-        assert (await care.maintain()).problems == ["others held locks of the tables at each of 5 tries"]
+        assert (await care.maintain(wait=0.4)).problems == ["others held locks of the tables at each of 5 tries"]
         await house.wait("3d").tick()  # others go on meanwhile
     assert weeks((await care.maintain()).closed) == ["2026-02-26"]
     await care.finish(campaign)
