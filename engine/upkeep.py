@@ -95,7 +95,7 @@ class Upkeep:
             report = await self.maintain()
         except RefusedError as error:
             self._rests_until = datetime.max.replace(tzinfo=UTC)
-            log.warning("partitions are not looked after by this process", reason=error.message, hint=error.hint)
+            log.info("partitions are not looked after by this process", reason=error.message, hint=error.hint)
             return UpkeepReport().counts
         if report.kept or report.problems:
             self._rests_until = now + _REST

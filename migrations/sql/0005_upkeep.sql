@@ -1,5 +1,5 @@
 -- How PostgreSQL looks after each table that churns, and a record of old history that was dropped. What its columns
--- mean stands in engine/db/tables.py. May be run again at any time, by the owner of the tables.
+-- mean stands in engine/db/tables.py.
 --
 -- No setting here decides what happens, only how soon dead rows go. An update of a column that stands in an index, also
 -- one in the predicate of a partial index, writes a new entry into every index of the table (it cannot be "HOT"). So
@@ -83,16 +83,8 @@ ALTER TABLE campaign_engine.channel_state SET (fillfactor = 25, autovacuum_vacuu
 -- send_gates needs nothing: its rows are locked and never changed, and a lock leaves no dead row. Nor do campaigns and
 -- campaign_types, which are rarely written.
 
-CREATE TABLE IF NOT EXISTS campaign_engine.dropped_spans (
+CREATE TABLE campaign_engine.dropped_spans (
     lower_at timestamptz NOT NULL PRIMARY KEY,
     upper_at timestamptz NOT NULL,
     dropped_at timestamptz NOT NULL
 );
-
-DO $$
-BEGIN
-    IF to_regrole('campaign_engine_app') IS NOT NULL THEN
-        GRANT SELECT, INSERT, UPDATE, DELETE ON campaign_engine.dropped_spans TO campaign_engine_app;
-    END IF;
-END
-$$;

@@ -16,7 +16,8 @@ SQL = Path(__file__).parents[1] / "sql"
 
 
 def upgrade() -> None:
-    op.execute((SQL / "0005_upkeep.sql").read_text(encoding="utf-8"))
+    for part in ("upkeep", "rights"):
+        op.execute((SQL / f"{revision}_{part}.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
