@@ -38,10 +38,11 @@ from benchmarks.soak_report import SAMPLE_SECONDS, in_spans, percentile, show, s
 from engine.application import Application, assemble
 from engine.channels.protocol import OutgoingMessage
 from engine.channels.registry import Channels
+from engine.clock import DatabaseClock, Time
 from engine.core.errors import RepositoryError
 from engine.core.loader import parse_campaign_type
 from engine.db.campaigns import CampaignRepository
-from engine.db.database import Database, find_time
+from engine.db.database import Database
 from engine.db.invariants import find_violations
 from engine.db.migrate import upgrade
 from engine.logs import set_up_logs
@@ -107,14 +108,22 @@ LATENESS = f"""
 """  # noqa: S608 - constants of this module
 
 
-class FastClock:
+class FastClock(DatabaseClock):
     """The database's clock, `factor` times as fast since `start`."""
 
     def __init__(self, start: datetime, factor: float) -> None:
         self.start, self.factor = start, factor
 
     async def now(self, connection: AsyncConnection) -> datetime:
-        return self.at(await find_time(connection))
+        return self.at(await super().now(connection))
+
+    async def ask(self, connection: AsyncConnection) -> Time:
+        real = await super().ask(connection)
+
+        async def told() -> datetime:
+            return self.at(await real())
+
+        return told
 
     def at(self, real: datetime) -> datetime:
         return self.start + (real - self.start) * self.factor
