@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     statement_timeout_seconds: float = Field(
         60, gt=0, le=3_600, description="PostgreSQL ends a statement after this long."
     )
+    partition_days: int = Field(30, ge=1, le=366, description="Days that a partition of history and outbox spans.")
+    partitions_ahead: int = Field(3, ge=1, le=36, description="Partitions made ahead of the present one.")
+    keep_history_days: int = Field(
+        0, ge=0, le=36_500, description="Days after which history and outbox are dropped; 0 keeps them for ever."
+    )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="The least severe log lines shown."
     )

@@ -108,7 +108,7 @@ _COUNT_CANCELLED = """
 # Ready messages die at once; one in a worker's hands is told to die if it has not left. One statement decides which,
 # by the row's own status under its lock, so a message that a worker takes at this moment cannot escape both. Only rows
 # of earlier decisions are meant: those up to the seq the conversation was claimed with. They are found by their key; to
-ask for those that are ready or leased would invite the planner to walk all of the bucket's.
+# ask for those that are ready or leased would invite the planner to walk all of the bucket's.
 _CANCEL_MESSAGES = f"""
     WITH wanted AS (
         SELECT one.id, i.was, i.scopes

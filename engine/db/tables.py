@@ -1,12 +1,13 @@
 """The tables of the `campaign_engine` schema, as alembic and the statements see them.
 
-`campaigns`, `campaign_types`, `campaign_requests`, `channel_state` and `members` are small and rarely written. Every
-other table is a row table: `bucket` is the first column of every key and index, computed from the recipient's key (see
-`engine.db.buckets`) and never changed, so that a recipient's rows live together and every hot statement can name
-one bucket. There are no foreign keys from or to row tables, and `conversations` has one secondary index, since
-`due_at` changes at every progression and each further index would cost a write each time.
+`campaigns`, `campaign_types`, `campaign_requests`, `channel_state`, `members` and `dropped_spans` are small and rarely
+written. Every other table is a row table: `bucket` is the first column of every key and index, computed from the
+recipient's key (see `engine.db.buckets`) and never changed, so that a recipient's rows live together and every hot
+statement can name one bucket. There are no foreign keys from or to row tables, and `conversations` has one secondary
+index, since `due_at` changes at every progression and each further index would cost a write each time.
 
-`stage_history` and `outbox` are partitioned by time (`at`, the instant of the batch that wrote the row).
+`stage_history` and `outbox` are partitioned by time (`at`, the instant of the batch that wrote the row). How PostgreSQL
+looks after each table, its autovacuum settings, stands with the reasons in `migrations/sql/0005_upkeep.sql`.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ channel_state = Table(
     Column("status", Text, nullable=False, server_default="closed"),
     Column("failure_count", Integer, nullable=False, server_default="0"),
     _at("changed_at"),
+    postgresql_with={"fillfactor": "25"},
 )
 
 # The processes at work: a row for each, written every few seconds and removed at its end. A hint and a report only: who
@@ -111,6 +113,16 @@ members = Table(
     _at("started_at", nullable=False),
     _at("seen_at", nullable=False),
     _json("states"),  # {breaker: {"state": "open", "since": instant, "failures": count}}
+    postgresql_with={"fillfactor": "25"},
+)
+
+# The spans whose history and messages are gone, dropped as old (see `engine.upkeep`): why counts and rows differ.
+dropped_spans = Table(
+    "dropped_spans",
+    metadata,
+    Column("lower_at", DateTime(timezone=True), primary_key=True),
+    _at("upper_at", nullable=False),
+    _at("dropped_at", nullable=False),
 )
 
 recipients = Table(
@@ -309,6 +321,7 @@ metric_deltas = Table(
     Column("count", BigInteger, nullable=False),
     Column("duration_us", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("bucket", "id"),
+    postgresql_with={"vacuum_truncate": "off"},
 )
 
 metric_rollups = Table(
@@ -321,4 +334,5 @@ metric_rollups = Table(
     Column("count", BigInteger, nullable=False),
     Column("duration_us", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("bucket", "campaign_id", "day", *_DIMENSIONS),
+    postgresql_with={"fillfactor": "50"},
 )
