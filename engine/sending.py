@@ -16,7 +16,7 @@ from random import Random
 from time import monotonic
 from typing import NamedTuple
 
-from engine.backoff import retry_delay
+from engine.recovery import retry_delay
 from engine.channels.registry import Channels
 from engine.core.errors import ChannelError
 from engine.db.messages import LeasedMessage, Mark, MessageStatus, Place, place_of
