@@ -74,7 +74,9 @@ class Policy:
         failures += circuit.failures
         if circuit.status == "half_open":
             return Circuit("open", max(failures, self.threshold + 1), now)
-        return Circuit("open", self.threshold, now) if failures >= self.threshold else circuit._replace(failures=failures)
+        return (
+            Circuit("open", self.threshold, now) if failures >= self.threshold else circuit._replace(failures=failures)
+        )
 
     def succeeded(self, circuit: Circuit, now: float) -> Circuit:
         """The circuit after a success. One that is open stays so: a straggler may have begun before the outage."""
