@@ -44,7 +44,7 @@ Mode = Literal["once", "drain", "keep"]
 
 _LIVED_WELL = 60.0  # seconds after which an end is not one more failure in a row
 _LONGEST_PAUSE = 60.0
-_CHILD_SECONDS = LAST_SECONDS - 0.3  # a child ends before its parent loses patience
+_CHILD_SECONDS = LAST_SECONDS - 0.4  # a child ends before its parent loses patience
 
 
 @dataclass(frozen=True)

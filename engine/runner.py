@@ -281,15 +281,17 @@ class Runner:
         """Wake the loops that hints speak of. Without hints everything goes on, only later; so nothing is said."""
         failures = 0
         while True:
-            if self.breaker.status == "closed":
-                try:
-                    async with aclosing(listen(self._database.url)) as hints:
-                        async for part in hints:
-                            failures = 0
-                            if part in self._loops:
-                                self._loops[part].hint.set()
-                except RepositoryError as error:
-                    log.debug("hints are not heard", **reason_of(error))
+            if self.breaker.status != "closed":
+                await asyncio.sleep(self._pause())
+                continue
+            try:
+                async with aclosing(listen(self._database.url)) as hints:
+                    async for part in hints:
+                        failures = 0
+                        if part in self._loops:
+                            self._loops[part].hint.set()
+            except RepositoryError as error:
+                log.debug("hints are not heard", **reason_of(error))
             failures += 1
             await asyncio.sleep(self._delay(failures))
 

@@ -15,15 +15,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
 
-GRACE_SECONDS = 3.5
-LAST_SECONDS = 4.5
+GRACE_SECONDS = 3.0
+LAST_SECONDS = 4.3
 
 
 @contextmanager
 def stop_on_signals(*told: Callable[[], object], last: Callable[[], object] = int) -> Iterator[asyncio.Event]:
     """An event that SIGTERM or Ctrl-C sets, instead of ending the process; `told` are called then, too.
 
-    `last` is called right before an end that was not polite. Use it inside the running loop, in the main thread.
+    `last` is called right before an end that was not polite. Use it inside the running loop, in the main thread; what
+    follows, such as closing connections, is to be done within LAST_SECONDS, too.
     """
     loop, stop, timers = asyncio.get_running_loop(), asyncio.Event(), list[Timer]()
 
@@ -44,12 +45,10 @@ def stop_on_signals(*told: Callable[[], object], last: Callable[[], object] = in
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for timer in timers:
-            timer.cancel()
 
 
 def deadline(seconds: float, end: Callable[[], object]) -> Timer:
-    """Have `end` called in a thread after so long, unless the timer is cancelled; the process need not wait for it."""
+    """Have `end` called in a thread after so long, unless the process has ended before."""
     timer = Timer(seconds, end)
     timer.daemon = True
     timer.start()
