@@ -35,6 +35,7 @@ class Health:
         self._longest_beat = longest_beat
         self._clock = clock
         self._turned_at = clock()
+        self._beat_failed = False
         self._beat_began_at: float | None = None
         self._beaten_at: float | None = None
         self.registry = CollectorRegistry()
@@ -73,7 +74,7 @@ class Health:
 
     def beaten(self, shut: Mapping[str, Circuit], overdue_lanes: int, overdue_seconds: float) -> None:
         """A heartbeat was written. `shut` are the channels whose circuit is not closed."""
-        self._beat_began_at, self._beaten_at = None, self._clock()
+        self._beat_began_at, self._beaten_at, self._beat_failed = None, self._clock(), False
         self._overdue_lanes.set(overdue_lanes)
         self._overdue.set(overdue_seconds)
         for channel in {*shut, *self._channels}:
@@ -82,7 +83,7 @@ class Health:
             self._circuits.labels(f"channel {channel}").set(_LEVELS[circuit.status])
 
     def beat_failed(self) -> None:
-        self._beat_began_at = None
+        self._beat_began_at, self._beat_failed = None, True
 
     def stepped(self, loop: str, seconds: float) -> None:
         self._steps.labels(loop).observe(seconds)
@@ -118,6 +119,8 @@ class Health:
             wrong.append(f"the circuit of the {self._breaker.name} is {self._breaker.status.replace('_', ' ')}")
         if self._beaten_at is None:
             wrong.append("starting: no heartbeat yet")
+        elif self._beat_failed:
+            wrong.append("the last heartbeat failed")
         elif self._beat_age() > _SEEN_WITHIN:
             wrong.append(f"the last heartbeat was {self._beat_age():.0f} s ago")
         return wrong

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from random import Random
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 Mode = Literal["once", "drain", "keep"]
 """One pass, passes until nothing is due, or passes until somebody asks to stop."""
 
+_AT_WORK = "at work"
 _LIVED_WELL = 60.0  # seconds after which an end is not one more failure in a row
 _LONGEST_PAUSE = 60.0
 _CHILD_SECONDS = LAST_SECONDS - 0.4  # a child ends before its parent loses patience
@@ -119,6 +120,7 @@ class _Child:
         self._random = Random()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._at_work = False
 
     async def live(self, stop: asyncio.Event) -> TickCounts | Exception:
         """What this place came to; in mode `keep` whoever is killed is replaced."""
@@ -140,29 +142,41 @@ class _Child:
                 return TickCounts()
 
     async def _run(self) -> TickCounts | Exception | None:
-        """What one process came to; None when it was killed."""
+        """What one process came to; None when it was killed. The first thing it says is that it is at work."""
         context = get_context("spawn")
+        self._at_work = False
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_answer, args=(theirs, self._order), daemon=True)
         self._process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
-        await _readable(self._pipe)
         with self._pipe as pipe:
-            try:
-                received: TickCounts | Exception | None = pipe.recv()
-            except (EOFError, ConnectionResetError):
-                received = None
+            received = await _receive(pipe)
+            if received == _AT_WORK:
+                self._at_work = True
+                received = await _receive(pipe)
             self._pipe = None
         return received
 
     def ask(self) -> None:
-        if self._pipe is not None:
+        """Have it stop; one that has not begun has nothing in hand, and might not hear it in time."""
+        if not self._at_work:
+            self.kill()
+        elif self._pipe is not None:
             with suppress(OSError):
                 self._pipe.send("stop")
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
+
+
+async def _receive(pipe: Connection) -> Any:
+    """What a child says next; None when it was killed."""
+    await _readable(pipe)
+    try:
+        return pipe.recv()
+    except (EOFError, ConnectionResetError):
+        return None
 
 
 async def _readable(pipe: Connection) -> None:
@@ -193,6 +207,7 @@ async def _carry_out(pipe: Connection, order: Order) -> TickCounts:
     async with open_application(order.url, order.settings, order.now) as application:
         number, count = order.part
         getattr(application.tick, "prefer", len)(BUCKETS[number::count])
+        pipe.send(_AT_WORK)
         stop = asyncio.Event()
         watch = asyncio.create_task(_obey(pipe, application, stop))
         try:

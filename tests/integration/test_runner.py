@@ -335,6 +335,19 @@ async def test_a_member_not_seen_for_a_while_is_removed_by_others(house: House) 
         assert name != "gone:1"
 
 
+async def test_a_process_that_cannot_write_its_row_is_alive_and_not_ready(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.runner.BEAT_SECONDS", 0.05)
+    async with running(house) as runner:
+        await until(lambda: not runner.health.why_not_ready())
+        await house.sql("ALTER TABLE campaign_engine.members RENAME TO away")
+        await until(lambda: runner.health.why_not_ready() == ["the last heartbeat failed"])
+        assert runner.health.why_not_alive() == []
+        await house.sql("ALTER TABLE campaign_engine.away RENAME TO members")
+        await until(lambda: not runner.health.why_not_ready())
+
+
 async def test_a_member_tells_the_state_of_its_circuits(house: House) -> None:
     async with running(house) as runner:
         await until(lambda: not runner.health.why_not_ready())

@@ -72,6 +72,7 @@ def test_a_heartbeat_that_failed_does_not_hang(patient: Patient) -> None:
     patient.seconds += 121
     patient.health.turned()
     assert patient.health.why_not_alive() == []
+    assert patient.health.why_not_ready() == ["the last heartbeat failed"]
 
 
 def test_what_has_not_begun_yet_is_alive_and_not_ready() -> None:
