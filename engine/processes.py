@@ -21,12 +21,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from random import Random
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import structlog
 
 from engine.application import Application, open_application
-from engine.collector import relax_collector
+from engine.collector import relax_collector, spare_the_end
 from engine.core.errors import CampaignError
 from engine.db.buckets import BUCKETS
 from engine.logs import set_up_logs
@@ -150,12 +150,12 @@ class _Child:
         self._process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         with self._pipe as pipe:
-            received = await _receive(pipe)
-            if received == _AT_WORK:
+            result = await _receive(pipe)
+            if result == _AT_WORK:
                 self._at_work = True
-                received = await _receive(pipe)
+                result = await _receive(pipe)
             self._pipe = None
-        return received
+        return cast(TickCounts | Exception | None, result)
 
     def ask(self) -> None:
         """Have it stop; one that has not begun has nothing in hand, and might not hear it in time."""
@@ -201,6 +201,7 @@ def _answer(pipe: Connection, order: Order) -> None:
         result = error
     with suppress(BrokenPipeError):
         pipe.send(result)
+    spare_the_end()
 
 
 async def _carry_out(pipe: Connection, order: Order) -> TickCounts:

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
 
-GRACE_SECONDS = 3.0
+from engine.collector import spare_the_end
+
+GRACE_SECONDS = 2.5
 LAST_SECONDS = 4.3
 
 
@@ -45,6 +47,8 @@ def stop_on_signals(*told: Callable[[], object], last: Callable[[], object] = in
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if timers:
+            spare_the_end()
 
 
 def deadline(seconds: float, end: Callable[[], object]) -> Timer:
