@@ -20,7 +20,7 @@ from random import Random
 from time import monotonic
 from typing import NamedTuple
 
-from engine.channels.circuits import ChannelCircuits
+from engine.channels.circuits import ChannelCircuits, may_pass
 from engine.channels.registry import Channels
 from engine.core.errors import ChannelError
 from engine.db.messages import LeasedMessage, Mark, MessageStatus, Place, place_of
@@ -81,7 +81,7 @@ class Sender:
             outcome, tried = await self._send(message, now, errors)
             outcomes.append(outcome)
             if tried:
-                in_a_row[name] = in_a_row[name] + 1 if errors[outcome.place] else 0
+                in_a_row[name] = in_a_row[name] + 1 if may_pass(errors[outcome.place]) else 0
         outcomes = await self._flush(outcomes, now, errors)
         for message, mark in outcomes:
             if (place := place_of(mark)) in errors:

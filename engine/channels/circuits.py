@@ -52,7 +52,7 @@ class ChannelCircuits:
 
     def learn(self, channel: str, message: Hashable, error: Exception | None) -> None:
         """How handing `message` to the channel went."""
-        passing = error is not None and not (isinstance(error, ChannelError) and not error.retryable)
+        passing = may_pass(error)
         if channel == self.probing:
             self._probe_took |= not passing
             self._probe_error = error if passing else self._probe_error
@@ -122,3 +122,8 @@ class ChannelCircuits:
 
     def _opened(self, now: datetime) -> Circuit:
         return self._policy.failed(Circuit(), now.timestamp(), self._policy.threshold)
+
+
+def may_pass(error: Exception | None) -> bool:
+    """Whether it is a failure that the channel could be to blame for: any that was not said to be for good."""
+    return error is not None and not (isinstance(error, ChannelError) and not error.retryable)
