@@ -14,10 +14,10 @@ message still stops it. A worker that has used half of its lease gives the rest 
 
 What waits. Messages of paused campaigns, of channels that are not open and of those whose circuit is not closed (see
 `engine.channels.circuits`) are not leased at all. What its send window or the recipient's limits hold back is leased,
-put off to the time it may leave and given back, all in the leasing transaction. Limits count the messages of all campaigns to a recipient, and those share a bucket; so one worker
-at a time leases from a bucket, under the lock of its *gate*, and counts what earlier ones sent or have in flight. So
-no number of workers exceeds a limit, except by sending again what a killed worker may have sent. Windows are looked
-at again before each volley.
+put off to the time it may leave and given back, all in the leasing transaction. Limits count the messages of all
+campaigns to a recipient, and those share a bucket; so one worker at a time leases from a bucket, under the lock of its
+*gate*, and counts what earlier ones sent or have in flight. So no number of workers exceeds a limit, except by sending
+again what a killed worker may have sent. Windows are looked at again before each volley.
 
 Locks are taken in the order of the whole engine: conversations, by id, before the outbox. A gate comes before all, and
 nobody waits for one: a bucket whose gate another holds is left to the next pass.
