@@ -37,7 +37,9 @@ from benchmarks.enrol import CAMPAIGN_TYPE, enrol, prepare, write_csv
 from benchmarks.server import fresh_database, machine
 from engine.authoring.files import load_campaign_type
 from engine.clock import SimulatedClock
+from engine.core.agenda import wakes
 from engine.core.decide import decide
+from engine.core.likeness import carried
 from engine.core.model import Conversation, Decision, Event, Rank, new_conversation
 from engine.db.buckets import BUCKETS
 from engine.db.database import Database
@@ -57,7 +59,10 @@ FLOOR = """
          ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE campaign_engine.conversations c
-           SET seq = %(seq)s, stage = %(to_stage)s, due_at = %(due_at)s, held_due_at = NULL,
+           SET seq = %(seq)s, stage = %(to_stage)s, held_due_at = NULL,
+               due_at = least(%(due_at)s, (SELECT min(c.pending[place]) FROM unnest(%(wakes)s::int[]) AS place)),
+               pending = ARRAY(SELECT c.pending[place] FROM unnest(%(carried)s::int[]) AS place)
+                         || %(made)s::timestamptz[],
                entered_at = CASE WHEN %(entered)s THEN %(now)s ELSE c.entered_at END, inbox_waiting = false,
                progress = %(progress)s::jsonb, attempts = 0, last_error = NULL
           FROM claimed WHERE c.bucket = %(bucket)s AND c.id = claimed.id
@@ -127,12 +132,21 @@ def load(connection: psycopg.Connection, before: Conversation, now: datetime, *,
     connection.execute("TRUNCATE campaign_engine.conversations")
     connection.execute(
         "INSERT INTO campaign_engine.conversations (bucket, id, campaign_id, recipient_id, version, lane, seq, stage,"
-        " due_at, entered_at, enrolled_at, timezone, locale, context, progress)"
+        " due_at, entered_at, started_at, enrolled_at, timezone, locale, context, progress, pending)"
         " SELECT bucket, id, campaign_id, recipient_id, version, lane, %(seq)s, %(stage)s,"
         " %(now)s::timestamptz - (number %% 3600000) * interval '1 millisecond',"
         " %(entered_at)s::timestamptz + number * %(apart)s * interval '1 microsecond',"
-        " enrolled_at, timezone, locale, context, %(progress)s::jsonb FROM loaded",
-        given | {"progress": plain(dump_progress(before))},
+        " %(started_at)s::timestamptz + number * %(apart)s * interval '1 microsecond',"
+        " enrolled_at, timezone, locale, context, %(progress)s::jsonb,"
+        " ARRAY(SELECT at + number * %(apart)s * interval '1 microsecond'"
+        "         FROM unnest(%(pending)s::timestamptz[]) WITH ORDINALITY AS due (at, place) ORDER BY place)"
+        " FROM loaded",
+        given
+        | {
+            "progress": plain(dump_progress(before)),
+            "started_at": before.started_at,
+            "pending": [due.at for due in before.agenda],
+        },
     )
     connection.commit()
     connection.autocommit = True
@@ -145,13 +159,19 @@ def plain(value: Any) -> str:
     return json.dumps(value, default=lambda each: each.isoformat())
 
 
-def run_floor(url: str, decision: Decision, now: datetime, batch: int) -> float:
+def run_floor(url: str, before: Conversation, decision: Decision, now: datetime, batch: int) -> float:
     """Seconds to move everything with the hand-written statement."""
     it, step = decision.conversation, decision.steps[-1]
+    kept, made = carried(before.agenda, it.agenda)
+    waking = wakes(it)
     send = next(effect for effect in decision.effects if effect.kind == "send")
     given = {
-        "now": now, "limit": batch, "seq": it.seq, "due_at": decision.next_due,
-        "progress": plain(dump_progress(it)), "from_stage": step.source, "to_stage": step.to, "cause": step.cause,
+        "now": now, "limit": batch, "seq": it.seq,
+        "due_at": min((due.at for due in made if due in waking), default=None), "made": [due.at for due in made],
+        "wakes": [place + 1 for place in kept if before.agenda[place] in waking],
+        "carried": [place + 1 for place in kept],
+        "progress": plain(dump_progress(it, [before.agenda[place] for place in kept] + made)),
+        "from_stage": step.source, "to_stage": step.to, "cause": step.cause,
         "edge": step.edge, "entered": step.entered, "not_before": send.at, "awaited": send.awaited,
         "scope": send.scope, "message_stage": send.stage, "message": send.name,
         "metric": "entered" if step.entered else "stayed",
@@ -174,7 +194,10 @@ def run_ticks(url: str, now: datetime, batch: int, processes: int) -> tuple[floa
     """Seconds until the last of the processes finds nothing due, and the largest memory of one in bytes."""
     context = multiprocessing.get_context("spawn")
     ready, go, done = context.Barrier(processes + 1), context.Event(), context.Queue()
-    workers = [context.Process(target=tick_process, args=(url, now, batch, ready, go, done)) for _ in range(processes)]
+    workers = [
+        context.Process(target=tick_process, args=(url, now, batch, BUCKETS[number::processes], ready, go, done))
+        for number in range(processes)
+    ]
     for worker in workers:
         worker.start()
     ready.wait()
@@ -187,11 +210,12 @@ def run_ticks(url: str, now: datetime, batch: int, processes: int) -> tuple[floa
     return seconds, max(memory)
 
 
-def tick_process(url: str, now: datetime, batch: int, ready: Any, go: Any, done: Any) -> None:
+def tick_process(url: str, now: datetime, batch: int, buckets: tuple[int, ...], ready: Any, go: Any, done: Any) -> None:
     async def run() -> None:
         database = Database(url)
         registry = TypeRegistry()
         tick = Tick(database, Settings(max_batch_size=batch), SimulatedClock(now), registry)
+        tick.prefer(buckets)
         async with database.transaction() as connection:
             await registry.get(connection, "b2b_nurture", 1)
         ready.wait()
@@ -263,7 +287,7 @@ def measure_step(
     memory = []
     for _ in range(repeats):
         load(connection, before, now, alike=alike)
-        rates["floor"].append(count / run_floor(url, decision, now, batch))
+        rates["floor"].append(count / run_floor(url, before, decision, now, batch))
         expected = written(connection)
         for processes in (1, 2):
             load(connection, before, now, alike=alike)

@@ -83,7 +83,8 @@ def _names(url: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("step", "touched"), [("0001", {"send_gates", "outbox", "events"}), ("0002", {"members"})]
+    ("step", "touched"),
+    [("0001", {"send_gates", "outbox", "events"}), ("0002", {"members"}), ("0003", {"conversations"})],
 )  # what the step after this one adds to
 def test_each_step_can_be_taken_back_alone(database_url: str, step: str, touched: set[str]) -> None:
     newest = _names(database_url)
@@ -153,7 +154,7 @@ def test_alembic_by_hand_takes_the_database_from_the_environment(
 
 def test_a_check_before_the_first_migration_says_what_to_run(database_url: str) -> None:
     migrate.downgrade(database_url, "base")
-    with pytest.raises(RepositoryError, match="revision none, expected 0003") as caught:
+    with pytest.raises(RepositoryError, match="revision none, expected 0004") as caught:
         migrate.check(database_url)
     assert caught.value.hint == "run: campaign db upgrade"
 
