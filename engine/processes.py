@@ -207,7 +207,7 @@ def _answer(pipe: Connection, order: Order) -> None:
 async def _carry_out(pipe: Connection, order: Order) -> TickCounts:
     async with open_application(order.url, order.settings, order.now) as application:
         number, count = order.part
-        getattr(application.tick, "prefer", len)(BUCKETS[number::count])
+        application.tick.prefer(BUCKETS[number::count])
         pipe.send(_AT_WORK)
         stop = asyncio.Event()
         watch = asyncio.create_task(_obey(pipe, application, stop))

@@ -17,7 +17,7 @@ rolls back, a lease runs out, a request is taken up again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from random import Random
@@ -86,7 +86,6 @@ class Runner:
         self.breaker = CircuitBreaker("database", policy, random=self._random, heard=self._tell_circuit)
         longest_beat = max(120.0, 2 * application.settings.statement_timeout_seconds)
         self.health = Health(self.breaker, longest_beat)
-        self._prefer: Callable[[Collection[int]], object] = getattr(application.tick, "prefer", len)
         self._share: Sequence[int] = BUCKETS
         self._membership = Membership(())
         self._loops: dict[str, Loop] = {}
@@ -234,17 +233,16 @@ class Runner:
                 now = await self._application.clock.now(connection)
                 share = await self._membership.beat(connection, now, self._states(now, circuits))
                 if "tick" in self._loops:
-                    conversations = ConversationStateRepository(connection)
-                    if lanes := len(await conversations.find_due(now)):
-                        due = await conversations.find_next_due()
-                        seconds = max(0.0, (now - due).total_seconds()) if due is not None else 0.0
+                    edges = await ConversationStateRepository(connection).find_edges()
+                    overdue = [(now - edge.due_at).total_seconds() for edge in edges if edge.due_at <= now]
+                    lanes, seconds = len(overdue), max(overdue, default=0.0)
         except BaseException:
             self.health.beat_failed()
             raise
         self.health.beaten(circuits, lanes, seconds)
         if share != self._share:
             self._share = share
-            self._prefer(share)
+            self._application.tick.prefer(share)
         return BEAT_SECONDS * self._random.uniform(0.8, 1.2)
 
     def _pause(self) -> float:
