@@ -25,6 +25,7 @@ from engine.db.buckets import BUCKETS
 from engine.db.campaigns import CampaignRepository, CampaignRow
 from engine.db.conversations import ConversationStateRepository
 from engine.db.database import Database
+from engine.db.hints import HintRepository
 from engine.db.metrics import MetricsRepository
 from engine.db.reading import ConversationRow, ReadingRepository, conversation_uuid
 from engine.enrolment import Enrolment
@@ -104,6 +105,8 @@ class CampaignManager:
                 async with self._database.transaction() as connection:
                     repository = ConversationStateRepository(connection)
                     resumed = await repository.resume_conversations(campaign.id, bucket, now, _BATCH)
+                    if resumed:
+                        await HintRepository(connection).notify("tick")
                 woken += resumed
                 if resumed < _BATCH:
                     break
@@ -220,6 +223,7 @@ class CampaignManager:
             compiled = await self._registry.get(connection, campaign.campaign_type, campaign.version)
             facts = facts_of(compiled, changes, row.timezone)
             await ConversationStateRepository(connection).update_facts(row.id, facts, now)
+            await HintRepository(connection).notify("tick")
         return await self.get_conversation(conversation_id)
 
     async def mark_conversation_complete(self, conversation_id: str) -> dict[str, Any]:

@@ -101,7 +101,10 @@ _DUE = """
     status IN ('ready', 'leased') AND not_before <= %(now)s AND (status = 'ready' OR lease_until <= %(now)s)
     AND campaign_id NOT IN (SELECT id FROM campaign_engine.campaigns WHERE status = 'paused')
 """
-_OPEN = "(CAST(%(channels)s AS text[]) IS NULL OR channel = ANY(CAST(%(channels)s AS text[])))"
+_OPEN = """
+    (CAST(%(channels)s AS text[]) IS NULL OR channel = ANY(CAST(%(channels)s AS text[])))
+    AND channel <> ALL(CAST(%(shut)s AS text[]))
+"""
 
 # LIMIT 1 in a LATERAL makes one short index scan a bucket; EXISTS or DISTINCT would read every due row.
 FIND_DUE_BUCKETS = f"""
@@ -254,9 +257,9 @@ class MessageRepository:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def find_due_buckets(self, now: datetime, channels: list[str] | None) -> list[int]:
-        """The buckets with a message that may leave now through one of `channels`; None is every channel."""
-        values = {"buckets": list(BUCKETS), "now": now, "channels": channels}
+    async def find_due_buckets(self, now: datetime, channels: list[str] | None, shut: Sequence[str] = ()) -> list[int]:
+        """The buckets with a message that may leave now through one of `channels`, None being all, but for `shut`."""
+        values = {"buckets": list(BUCKETS), "now": now, "channels": channels, "shut": list(shut)}
         return [bucket for (bucket,) in await self._fetch(FIND_DUE_BUCKETS, values)]
 
     async def find_waiting_channels(self, now: datetime, channels: list[str]) -> list[str]:
@@ -269,10 +272,17 @@ class MessageRepository:
         return bool(await self._fetch(LOCK_GATE, {"bucket": bucket}))
 
     async def lease_messages(
-        self, bucket: int, now: datetime, until: datetime, channels: list[str] | None, limit: int
+        self,
+        bucket: int,
+        now: datetime,
+        until: datetime,
+        channels: list[str] | None,
+        limit: int,
+        shut: Sequence[str] = (),
     ) -> list[MessageKey]:
         """Up to `limit` due messages of `bucket`, the earliest, now leased to the caller; in no order."""
-        values = {"bucket": bucket, "now": now, "until": until, "channels": channels, "limit": limit}
+        given = {"channels": channels, "shut": list(shut)}
+        values = {"bucket": bucket, "now": now, "until": until, "limit": limit} | given
         return [MessageKey(*row) for row in await self._fetch(LEASE_MESSAGES, values)]
 
     async def find_leased(self, bucket: int, until: datetime, keys: Sequence[MessageKey]) -> list[LeasedMessage]:

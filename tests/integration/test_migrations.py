@@ -20,10 +20,14 @@ from sqlalchemy import make_url, text
 from engine.core.errors import RepositoryError
 from engine.db import migrate
 from engine.db.buckets import BUCKETS
+from engine.db.channels import ChannelStateRepository
 from engine.db.database import Database
+from engine.db.hints import HintRepository
 from engine.db.messages import Mark, MessageKey, MessageRepository
 from engine.db.metrics import Delta, MetricsRepository
 from engine.db.tables import metadata
+from engine.members import Membership
+from engine.recovery import Circuit
 
 ROLES_SQL = Path(migrate.ROOT, "migrations/sql/0001_roles.sql")
 RIGHTS_SQL = Path(migrate.ROOT, "migrations/sql/0002_rights.sql")
@@ -289,6 +293,13 @@ async def test_the_worker_may_run_every_statement_of_its_repositories(database: 
         await messages.mark_conversations_due(60, {nobody}, now)
         await messages.mark_messages(60, now, [Mark(nobody, 1, 0, now, "sent", 1, now)])
         await MetricsRepository(connection).insert_deltas(60, [Delta(nobody, now.date(), "sent")])
+        states, opened = ChannelStateRepository(connection), Circuit("open", 5, now.timestamp())
+        assert await states.open_circuit("email", opened)
+        assert await states.find_troubled() == {"email": opened}
+        assert await states.change_circuit("email", opened, Circuit("closed", 0, now.timestamp()))
+        await Membership(("work",)).beat(connection, now, {})
+        await Membership(("work",)).leave(connection)
+        await HintRepository(connection).notify("tick")
 
 
 def test_the_worker_cannot_write_history(postgresql: psycopg.Connection) -> None:
