@@ -14,7 +14,6 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.backoff import retry_delay
 from engine.batch import Batch, Campaign, DeltaKey, events_of, load_conversation
 from engine.core.compiled import CompiledType
 from engine.core.errors import RepositoryError, UnknownError
@@ -24,6 +23,7 @@ from engine.db.conversations import LONG_AGO, ConversationStateRepository, Fate,
 from engine.db.database import Answer
 from engine.db.progress import ConversationCodec, find_awaited
 from engine.db.progression import ProgressionRepository
+from engine.recovery import retry_delay
 from engine.registry import TypeRegistry
 from engine.settings import Settings
 

@@ -34,7 +34,7 @@ class Place(NamedTuple):
 class Route:
     """The way of one pass, shared by the hands of a process: nobody else is sent to where one is.
 
-    `now` is the latest instant that is known to have come.
+    `now` is the latest instant that is known to have come. `left_some` tells that more was due than a pass takes.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Route:
         timer: Callable[[], float] = monotonic,
     ) -> None:
         self.now = now
+        self.left_some = False
         self._edges = {Place(edge.bucket, edge.lane): edge.due_at for edge in edges if edge.due_at <= now}
         self._timer = timer
         self._edges_until = timer() + _EDGE_SECONDS
@@ -70,6 +71,8 @@ class Route:
         self._visits[place] -= 1
         if more and self._visits[place]:
             self._queues[place.lane].append(place)
+        elif more:
+            self.left_some = True
 
     def back(self, place: Place) -> None:
         """Give back a place that was to be visited and was not."""

@@ -1,9 +1,9 @@
 """`campaign run`: poller, tick and worker side by side in one process, until somebody asks it to stop.
 
-Each is a loop of small steps, and a heartbeat is one more. A loop that finds work goes on at once. One that finds none
-sleeps until something is due or `poll_seconds` are over, with jitter so that many processes do not knock together, or
-until a hint says that there is something now; and however many hints come, a loop rests a multiple of the time its
-idle looks take.
+Each is a loop of small steps; a heartbeat and, beside the poller, the upkeep of partitions are two more. A loop that
+finds work goes on at once. One that finds none sleeps until something is due or `poll_seconds` are over, with jitter so
+that many processes do not knock together, or until a hint says that there is something now; and however many hints
+come, a loop rests a multiple of the time its idle looks take.
 
 A step that fails costs one log line; its loop goes on after a pause that grows with every failure in a row, and the
 others never notice. A loop that ends or dies is started again in the same way. An outage of the database is
@@ -39,6 +39,7 @@ from engine.recovery import Circuit, CircuitBreaker, Policy, is_outage, reason_o
 from engine.stopping import GRACE_SECONDS
 from engine.systemd import Systemd
 from engine.tick import TickCounts
+from engine.upkeep import Upkeep
 from engine.worker import WorkCounts
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,8 @@ _LONGEST_PAUSE = 60.0  # seconds
 _REST = 3  # times as long as an idle look took
 _LEAVING_SECONDS = 0.5  # for taking our row away
 _PULSE_SECONDS = 1.0
+_UPKEEP_SECONDS = 3600.0
+_SHARE_OF_A_PAUSE = 0.6  # where conversations come due one after the other: late enough to find many at once
 
 Step = Callable[[], Awaitable[float]]
 """A bounded piece of work; the seconds until there may be more to do, 0 when there probably is at once."""
@@ -88,6 +91,7 @@ class Runner:
         self.health = Health(self.breaker, longest_beat)
         self._share: Sequence[int] = BUCKETS
         self._membership = Membership(())
+        self._upkeep = Upkeep(application.database, application.settings, application.clock)
         self._loops: dict[str, Loop] = {}
 
     async def run(self, stop: asyncio.Event, *names: str) -> None:
@@ -99,8 +103,15 @@ class Runner:
             await CampaignRepository(connection).find_live_ids()
         parts = names or PARTS
         self._membership = Membership(parts)
-        steps: dict[str, Step] = {"poll": self._poll, "tick": self._tick, "work": self._work, "heartbeat": self._beat}
-        self._loops = {name: Loop(name, steps[name]) for name in (*parts, "heartbeat")}
+        steps: dict[str, Step] = {
+            "poll": self._poll,
+            "tick": self._tick,
+            "work": self._work,
+            "heartbeat": self._beat,
+            "upkeep": self._maintain,
+        }
+        beside = ("heartbeat", "upkeep") if "poll" in parts else ("heartbeat",)
+        self._loops = {name: Loop(name, steps[name]) for name in (*parts, *beside)}
         loops = [self._start(name, self._repeat(loop, stop), stop) for name, loop in self._loops.items()]
         others = [self._start("pulse", self._pulse, stop)]
         if {"tick", "work"} & {*parts}:
@@ -212,8 +223,10 @@ class Runner:
         self.health.ticked(counts)
         if counts.advanced:
             await self._hint("work")
+        if self._application.tick.left_some:
+            return 0.0
         if counts.claimed:
-            return 0.0 if counts.claimed >= self._application.settings.max_batch_size else self._pause()
+            return _SHARE_OF_A_PAUSE * self._pause()
         return await self._until_due(timedelta(seconds=monotonic() - began))
 
     async def _work(self) -> float:
@@ -222,6 +235,10 @@ class Runner:
         self.health.worked(counts)
         tried = counts.sent + counts.failed + counts.retried
         return 0.0 if tried >= self._application.settings.max_batch_size else self._pause()
+
+    async def _maintain(self) -> float:
+        await self._upkeep.run()
+        return _UPKEEP_SECONDS * self._random.uniform(0.9, 1.1)
 
     async def _beat(self) -> float:
         """Write our row, read who else is there, and look how far behind the ticks are."""

@@ -54,6 +54,7 @@ class Tick:
         self._size = BatchSize(settings.max_batch_size)
         self._preferred: frozenset[int] = frozenset()
         self._stopping = False
+        self.left_some = False  # whether the last pass found more than a pass takes
 
     def stop(self) -> None:
         """Let a pass that is under way end after the batches in hand, and later ones before their first."""
@@ -76,6 +77,7 @@ class Tick:
                 raise ended
         for hand in hands:
             counts.add(hand.counts)
+        self.left_some = route.left_some
         counts.seconds = monotonic() - started
         return counts
 

@@ -56,7 +56,15 @@ def test_a_few_wait_for_a_batch_or_two_of_each_other_lane_however_many_are_due_t
 
 
 def test_a_place_with_nothing_more_is_not_visited_again() -> None:
-    assert len(visits(a_route((60, HIGH), (8, HIGH), (60, LOW)), more=False)) == 3
+    route = a_route((60, HIGH), (8, HIGH), (60, LOW))
+    assert len(visits(route, more=False)) == 3
+    assert not route.left_some
+
+
+def test_a_pass_tells_when_more_was_due_than_it_takes() -> None:
+    route = a_route((60, LOW))
+    assert len(visits(route)) == 1
+    assert route.left_some
 
 
 def test_preferred_buckets_come_first_in_each_lane() -> None:

@@ -8,7 +8,8 @@ DECLARE
     shards CONSTANT integer := 64;
     -- Joined with row tables or asked by every process, which may be connected to any node. alembic_version too: a
     -- process asks it at its start.
-    small CONSTANT text[] := '{alembic_version, campaign_types, campaigns, campaign_requests, channel_state, members, dropped_spans}';
+    small CONSTANT text[] := '{alembic_version, campaign_types, campaigns, campaign_requests, channel_state, members,
+                              dropped_spans}';
     -- The first leads, the others lie beside it. Partitions go with their table, those made later as well.
     rows CONSTANT text[] := '{recipients, conversations, stage_history, outbox, responses, events, assignments,
                               metric_deltas, metric_rollups, send_gates}';
@@ -21,7 +22,7 @@ BEGIN
     END IF;
     IF NOT citus_is_coordinator() THEN
         RAISE NOTICE 'Citus is installed, but this is not the coordinator of a cluster with nodes: nothing is spread'
-            USING HINT = 'Add the nodes, then run migrations/sql/0007_distribution.sql on the coordinator.';
+            USING HINT = 'Add the nodes, then run migrations/sql/0006_distribution.sql on the coordinator.';
         RETURN;
     END IF;
     -- One connection a node, so that all of this, and what the upgrade did before it, is one transaction there too.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0007"
+revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
@@ -18,7 +18,7 @@ SQL = Path(__file__).parents[1] / "sql"
 
 
 def upgrade() -> None:
-    op.execute((SQL / "0007_distribution.sql").read_text(encoding="utf-8"))
+    op.execute((SQL / "0006_distribution.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
