@@ -40,7 +40,11 @@ def decide(compiled: CompiledType, conversation: Conversation, events: Sequence[
     Raises DecisionError for a conversation that cannot stand where it stands under this campaign type.
     """
     arrived = [event for event in events if event.at <= now]
-    if conversation.stage is not None and conversation.stage not in compiled.stages and not any(map(target_of, arrived)):
+    if (
+        conversation.stage is not None
+        and conversation.stage not in compiled.stages
+        and not any(map(target_of, arrived))
+    ):
         raise no_such_stage(compiled, conversation)
     evaluation = _Evaluation(compiled, conversation, now)
     if len(arrived) > 1:

@@ -5,25 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
-from engine.core.compiled import CompiledType
 from engine.core.decide import decide
 from engine.core.errors import DecisionError, RefusedError
-from engine.core.model import Conversation, Event
+from engine.core.model import Event
 from engine.core.moves import order
 from tests.unit.builders import START, Story, a_conversation, a_reply, a_type, after
-from tests.unit.core.test_decide_properties import (
-    Move,
-    _conversations,
-    _lives,
-    _moves,
-    check_standing,
-    check_steps,
-    lived,
-)
-from tests.unit.strategies import campaign_types
 
 LONG_AGO = START - timedelta(days=9_999)  # what is said about all of it comes before all of it
 TYPE = a_type(
@@ -139,26 +126,3 @@ def test_a_bound_of_visits_holds_for_moves_too() -> None:
     with pytest.raises(RefusedError, match="visited stage 'wait' as often as its campaign type allows") as caught:
         order(TYPE, story.conversation, "wait")
     assert "gave_up" in caught.value.hint
-
-
-@_lives
-@given(campaign_types(), _conversations, _moves, st.data())
-def test_every_move_is_whole_wherever_it_leads(
-    compiled: CompiledType, conversation: Conversation, moves: list[Move], data: st.DataObject
-) -> None:
-    now = START
-    for _, _, now, decision in lived(compiled, conversation, moves):  # noqa: B007
-        conversation = decision.conversation
-    target = data.draw(st.sampled_from(sorted(compiled.stages)))
-    try:
-        word = order(compiled, conversation, target)
-    except RefusedError:
-        assume(False)
-    decision = decide(compiled, conversation, [Event("end", LONG_AGO, name=word)], now)
-    check_steps(conversation, decision, now)
-    check_standing(decision.conversation, decision, now)
-    first = decision.steps[0]
-    assert (first.to, first.cause, first.entered) == (target, "moved", True)
-    if compiled.stages[target].outcome == "stopped":
-        assert decision.effects[-1].kind == "unsubscribe"
-        assert all(effect.cancelled for effect in decision.effects if effect.kind == "send")
