@@ -108,7 +108,7 @@ async def _revive(connection: AsyncConnection, campaign: CampaignState, id: UUID
 
 
 def _status_in(campaign: CampaignState, now: datetime) -> str:
-    """What a conversation of the campaign that goes on is: active or paused. Raises RefusedError for one that is over."""
+    """What a conversation of the campaign is when it goes on: active or paused. Raises RefusedError when it is over."""
     over = campaign.ends_at is not None and campaign.ends_at <= now
     if over or campaign.status in ("cancelled", "failed"):
         raise RefusedError(

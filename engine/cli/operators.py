@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.options import Json, Now
-from engine.cli.output import emit, print_fields, say
+from engine.cli.output import emit, print_fields
 
 if TYPE_CHECKING:
     from engine.application import Application
-    from engine.doctor import Report
 
 _CONVERSATION = "Its id, as `campaign conversations` shows it."
 _SHOWN = ("id", "recipient", "stage", "status", "due_at", "seq", "last_error")

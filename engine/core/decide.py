@@ -25,7 +25,7 @@ from engine.core.compiled import NEW, Assign, CompiledType, Edge, Row, Stage
 from engine.core.effects import Effects
 from engine.core.errors import DecisionError
 from engine.core.model import Conversation, Decision, Due, Event, Held, Rank, Reading, Step, Values
-from engine.core.moves import MOVED, no_such_stage, target_of
+from engine.core.moves import MOVED, expect_known_stage, target_of
 
 _MOST_STEPS = 1_000
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -40,12 +40,7 @@ def decide(compiled: CompiledType, conversation: Conversation, events: Sequence[
     Raises DecisionError for a conversation that cannot stand where it stands under this campaign type.
     """
     arrived = [event for event in events if event.at <= now]
-    if (
-        conversation.stage is not None
-        and conversation.stage not in compiled.stages
-        and not any(map(target_of, arrived))
-    ):
-        raise no_such_stage(compiled, conversation)
+    expect_known_stage(compiled, conversation, arrived)
     evaluation = _Evaluation(compiled, conversation, now)
     if len(arrived) > 1:
         arrived.sort(key=lambda event: (event.at, _ORDER[event.kind]))

@@ -10,6 +10,8 @@ What `visits` bounds stays bounded. Beyond that, what is proved of a campaign ty
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine.core.compiled import CompiledType
 from engine.core.errors import DecisionError, RefusedError
 from engine.core.model import Conversation, Event
@@ -45,9 +47,11 @@ def target_of(event: Event) -> str | None:
     return event.name.removeprefix(_ORDER) if event.kind == "end" and event.name.startswith(_ORDER) else None
 
 
-def no_such_stage(compiled: CompiledType, conversation: Conversation) -> DecisionError:
-    """A conversation that cannot stand where it stands."""
-    return DecisionError(
+def expect_known_stage(compiled: CompiledType, conversation: Conversation, events: Iterable[Event]) -> None:
+    """Raises DecisionError for a conversation that cannot stand where it stands, unless one of `events` moves it."""
+    if conversation.stage is None or conversation.stage in compiled.stages or any(map(target_of, events)):
+        return
+    raise DecisionError(
         f"conversation {conversation.id} stands in stage {conversation.stage!r}, "
         f"which {compiled.name} version {compiled.version} does not have",
         hint="Move it to a stage that exists: campaign move CONVERSATION STAGE --reason R.",

@@ -1,8 +1,8 @@
 """What an operator's hand changes: conversations parked as `failed` go on, and moves are kept with their reason.
 
 Parking counted a conversation as `finished … failed`; reviving takes that back, in the same statement as the row, from
-the days that counted it. Who calls holds the rows' locks already: the statement after a lock has a newer snapshot, so it
-sees the counts of whoever parked what it waited for.
+the days that counted it. Who calls holds the rows' locks already: the statement after a lock has a newer snapshot, so
+it sees the counts of whoever parked what it waited for.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What must hold in every database, whoever was killed and however many worked on it at once. For tests and drills.
 
 History has no gaps and tells where each conversation stands; the outbox holds what history says was sent off; every
-emitted event belongs to a step of its conversation; what was moved by hand has its reason; every counter is the count of
-the rows it counts; and every bucket has the gate without which nothing leaves. Each check is one statement, so it also
-holds while others work; it walks whole tables. Where old history has been dropped, its conversations are no longer
-gapless.
+emitted event belongs to a step of its conversation; what was moved by hand has its reason; every counter is the count
+of the rows it counts; and every bucket has the gate without which nothing leaves. Each check is one statement, so it
+also holds while others work; it walks whole tables. Where old history has been dropped, its conversations are no
+longer gapless.
 """
 
 from __future__ import annotations

@@ -220,8 +220,8 @@ outbox = Table(
 )
 
 # One row a bucket, never changed, only locked: whoever leases messages of a bucket holds its gate, so that one worker
-# at a time counts what its recipients were sent (see `engine.worker`). In the order of their places they are the BUCKETS
-# that the ids in this database were made with.
+# at a time counts what its recipients were sent (see `engine.worker`). In the order of their places they are the
+# BUCKETS that the ids in this database were made with.
 send_gates = Table(
     "send_gates",
     metadata,

@@ -111,7 +111,7 @@ def test_a_conversation_in_a_stage_that_is_gone_can_be_moved_and_only_that() -> 
 
 
 def test_an_unknown_stage_is_refused_with_what_may_have_been_meant() -> None:
-    with pytest.raises(RefusedError, match="unknown stage 'wiat'; .*did you mean wait"):
+    with pytest.raises(RefusedError, match=r"unknown stage 'wiat'; .*did you mean wait"):
         order(TYPE, a_conversation(), "wiat")
 
 
