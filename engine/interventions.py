@@ -92,8 +92,8 @@ class Interventions:
                 await _revive(connection, campaign, id, now)
                 row, _ = await _lock(connection, id)
             batch = await self._evaluation.evaluate(connection, bucket, now, [row], word)
-            for _, error in batch.failures:
-                raise DecisionError(f"conversation {id} cannot be moved: {reason_of(error)}") from error
+            for _, failure in batch.failures:
+                raise DecisionError(f"conversation {id} cannot be moved: {reason_of(failure)}") from failure
             await self._evaluation.write(connection, bucket, batch)
             told = {"conversation_id": id, "seq": seq, "campaign_id": campaign.id, "at": now, "reason": reason}
             moved = {"from_stage": source, "to_stage": target}

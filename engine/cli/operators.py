@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.options import Json, Now
-from engine.cli.output import emit, print_fields
+from engine.cli.output import emit, print_fields, say
 
 if TYPE_CHECKING:
     from engine.application import Application
+    from engine.doctor import Report
 
 _CONVERSATION = "Its id, as `campaign conversations` shows it."
 _SHOWN = ("id", "recipient", "stage", "status", "due_at", "seq", "last_error")
@@ -78,4 +79,21 @@ def doctor(as_json: Json = False) -> None:
 
     Exit code 0 when nothing needs a person, 1 when something does.
     """
-    raise NotImplementedError
+    from engine.cli.session import with_engine
+    from engine.doctor import Doctor
+
+    async def examine(application: Application) -> Report:
+        return await Doctor(application.database, application.clock).examine()
+
+    report = with_engine(examine, rights=None)
+    emit(report.as_dict(), as_json, lambda _: _show(report))
+    raise typer.Exit(0 if report.healthy else 1)
+
+
+def _show(report: Report) -> None:
+    for each in report.findings:
+        say(f"{each.severity:5}  {each.where}: {each.message}" if each.where else f"{each.severity:5}  {each.message}")
+        if each.advice:
+            say(f"       {each.advice}")
+    needing = sum(each.severity == "wrong" for each in report.findings)
+    say(f"{needing} of these need a person." if needing else "Nothing needs a person.")
