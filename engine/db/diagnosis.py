@@ -103,7 +103,8 @@ class Transaction(NamedTuple):
 # An error names its conversation, which must not keep alike ones apart, and may go on with what to do.
 _FIND_FAILING = text("""
     SELECT c.campaign_id, g.name, c.status = 'failed',
-           coalesce(split_part(replace(c.last_error, CAST(c.id AS text), '…'), E'\\n', 1), ''), count(*), (array_agg(CAST(c.id AS text) ORDER BY c.id))[1 : 3], bool_or(c.place = :most)
+           coalesce(split_part(replace(c.last_error, CAST(c.id AS text), '…'), E'\\n', 1), ''), count(*),
+           (array_agg(CAST(c.id AS text) ORDER BY c.id))[1 : 3], bool_or(c.place = :most)
       FROM unnest(CAST(:buckets AS smallint[])) AS b(bucket)
      CROSS JOIN LATERAL (
            SELECT id, campaign_id, status, last_error, row_number() OVER () AS place
