@@ -96,4 +96,4 @@ def _show(report: Report) -> None:
         if each.advice:
             say(f"       {each.advice}")
     needing = sum(each.severity == "wrong" for each in report.findings)
-    say(f"{needing} of these need a person." if needing else "Nothing needs a person.")
+    say(f"Findings that need a person: {needing}." if needing else "Nothing needs a person.")
