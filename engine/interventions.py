@@ -23,7 +23,7 @@ from engine.core.errors import DecisionError, RefusedError, UnknownError
 from engine.core.moves import order
 from engine.db.buckets import BUCKETS, bucket_of
 from engine.db.campaigns import CampaignRepository, CampaignState
-from engine.db.conversations import Claimed, ConversationStateRepository
+from engine.db.conversations import ConversationStateRepository, Kin
 from engine.db.database import Database
 from engine.db.interventions import InterventionRepository
 from engine.evaluation import Evaluation, reason_of
@@ -140,7 +140,7 @@ def _told(reason: str) -> str:
     return kept
 
 
-async def _lock(connection: AsyncConnection, id: UUID) -> tuple[Claimed, CampaignState]:
+async def _lock(connection: AsyncConnection, id: UUID) -> tuple[Kin, CampaignState]:
     row = await ConversationStateRepository(connection).lock_one(id)
     if row is None:
         raise UnknownError(f"unknown conversation {id}", hint="See them with: campaign conversations --campaign ID")

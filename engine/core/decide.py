@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from engine.core.agenda import agenda_of_conversation, agenda_of_visit, fired, follow_up_due, with_dates
+from engine.core.agenda import agenda_of_conversation, agenda_of_visit, fired, follow_up_due, wakes, with_dates
 from engine.core.compiled import NEW, Assign, CompiledType, Edge, Row, Stage
 from engine.core.effects import Effects
 from engine.core.errors import DecisionError
@@ -99,8 +99,8 @@ class _Evaluation:
 
     def decision(self) -> Decision:
         it = self.conversation
-        waiting = it.agenda if it.held else [due for due in it.agenda if due.rank != Rank.STAY_END]
-        next_due = min(waiting).at if waiting and it.status == "active" else None
+        waiting = wakes(it)
+        next_due = min(waiting).at if waiting else None
         return Decision(
             it, tuple(self.steps), tuple(self.effects.made), next_due, tuple(self.readings), tuple(self.row.trace)
         )

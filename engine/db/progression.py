@@ -21,17 +21,27 @@ from engine.db.database import driver_of
 
 Rows = Sequence[dict[str, Any]]
 
+# What a conversation waits for on is told by its places in the array it has; what is new is the same for all of a row.
 _ADVANCE = """
     WITH moved AS (
         UPDATE campaign_engine.conversations c
-           SET seq = i.seq, stage = i.stage, status = i.status, due_at = i.due_at, held_due_at = i.held_due_at,
-               entered_at = i.entered_at, inbox_waiting = i.inbox_waiting, progress = i.progress,
+           SET seq = i.seq, stage = i.stage, status = i.status, inbox_waiting = i.inbox_waiting, progress = i.progress,
                context = coalesce(i.context, c.context),
+               entered_at = CASE WHEN i.entered THEN %(now)s ELSE c.entered_at END,
+               started_at = CASE WHEN i.entered THEN coalesce(c.started_at, %(now)s) ELSE c.started_at END,
+               due_at = CASE WHEN i.wakes = '{}' THEN i.due_at
+                             ELSE least(i.due_at, (SELECT min(c.pending[place]) FROM unnest(i.wakes) AS place)) END,
+               held_due_at = CASE WHEN i.parked THEN coalesce(c.held_due_at, c.due_at) END,
+               pending = CASE WHEN i.carried = '{}' THEN i.made
+                              ELSE ARRAY(SELECT c.pending[place]
+                                           FROM unnest(i.carried) WITH ORDINALITY AS kept (place, number)
+                                          ORDER BY number) || i.made END,
                attempts = CASE WHEN i.status = 'failed' THEN c.attempts ELSE 0 END,
                last_error = CASE WHEN i.status = 'failed' THEN c.last_error END
           FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
-               number int, ids uuid[], was int, seq int, stage text, status text, due_at timestamptz,
-               held_due_at timestamptz, entered_at timestamptz, inbox_waiting boolean, progress jsonb, context jsonb)
+               number int, ids uuid[], was int, seq int, stage text, status text, parked boolean, entered boolean,
+               due_at timestamptz, wakes int[], carried int[], made timestamptz[], inbox_waiting boolean,
+               progress jsonb, context jsonb)
          CROSS JOIN unnest(i.ids) AS one(id)
          WHERE c.bucket = %(bucket)s AND c.id = one.id AND c.seq = i.was
         RETURNING c.id, c.campaign_id, c.recipient_id, i.number
@@ -87,10 +97,16 @@ _CONSUME_EVENTS = """
      WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[])
 """
 
+_COUNT_CANCELLED = """
+        INSERT INTO campaign_engine.metric_deltas (bucket, campaign_id, day, metric, stage, target, label, count)
+        SELECT %(bucket)s, campaign_id, %(day)s, 'cancelled', coalesce(stage, ''), channel, message, count(*)
+          FROM cancelled WHERE status = 'cancelled' GROUP BY campaign_id, stage, channel, message
+"""
+
 # Ready messages die at once; one in a worker's hands is told to die if it has not left. One statement decides which,
 # by the row's own status under its lock, so a message that a worker takes at this moment cannot escape both. Only rows
 # of earlier decisions are meant: those up to the seq the conversation was claimed with.
-_CANCEL_MESSAGES = """
+_CANCEL_MESSAGES = f"""
     WITH wanted AS (
         SELECT one.id, i.was, i.scopes
           FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(ids uuid[], was int, scopes text[])
@@ -103,24 +119,26 @@ _CANCEL_MESSAGES = """
            AND o.status IN ('ready', 'leased')
         RETURNING o.campaign_id, o.stage, o.channel, o.message, o.status
     )
-    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*)
-      FROM cancelled WHERE status = 'cancelled' GROUP BY 1, 2, 3, 4
-"""
+    {_COUNT_CANCELLED}
+"""  # noqa: S608 - constants of this module
 
 # There is no index by recipient: opting out is rare, and walks its bucket's unsent messages.
-_UNSUBSCRIBE = """
+_UNSUBSCRIBE = f"""
     WITH gone AS (
-        UPDATE campaign_engine.recipients SET unsubscribed_at = %(now)s
-         WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[]) AND unsubscribed_at IS NULL
+        UPDATE campaign_engine.recipients r SET unsubscribed_at = %(now)s
+          FROM campaign_engine.conversations c
+         WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[])
+           AND r.bucket = %(bucket)s AND r.id = c.recipient_id AND r.unsubscribed_at IS NULL
     ), cancelled AS (
-        UPDATE campaign_engine.outbox
-           SET status = CASE status WHEN 'ready' THEN 'cancelled' ELSE status END, cancel_requested = true
-         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s::uuid[]) AND status IN ('ready', 'leased')
-        RETURNING campaign_id, stage, channel, message, status
+        UPDATE campaign_engine.outbox o
+           SET status = CASE o.status WHEN 'ready' THEN 'cancelled' ELSE o.status END, cancel_requested = true
+          FROM campaign_engine.conversations c
+         WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[])
+           AND o.bucket = %(bucket)s AND o.recipient_id = c.recipient_id AND o.status IN ('ready', 'leased')
+        RETURNING o.campaign_id, o.stage, o.channel, o.message, o.status
     )
-    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*)
-      FROM cancelled WHERE status = 'cancelled' GROUP BY 1, 2, 3, 4
-"""
+    {_COUNT_CANCELLED}
+"""  # noqa: S608 - constants of this module
 
 _INSERT_ASSIGNMENTS = """
     INSERT INTO campaign_engine.assignments
@@ -146,15 +164,13 @@ _INSERT_EMITTED = """
       LEFT JOIN campaign_engine.recipients r ON r.bucket = %(bucket)s AND r.id = c.recipient_id
 """
 
-Cancelled = tuple[str, str, str, str, int]
-
 
 class ProgressionRepository:
-    """The writes of one batch, into one bucket, at one instant."""
+    """The writes of one batch, into one bucket, at one instant. They ask nothing, so all may go in one pipeline."""
 
     def __init__(self, connection: AsyncConnection, bucket: int, now: datetime) -> None:
         self._connection = connection
-        self._given: dict[str, Any] = {"bucket": bucket, "now": now}
+        self._given: dict[str, Any] = {"bucket": bucket, "now": now, "day": now.date()}
 
     async def advance_conversations(
         self, rows: Rows, steps: Rows, messages: Rows, deltas: Rows, conversation_count: int
@@ -180,13 +196,13 @@ class ProgressionRepository:
     async def mark_events_processed(self, ids: Sequence[str]) -> None:
         await self._run(_CONSUME_EVENTS, ids=list(ids))
 
-    async def cancel_messages(self, rows: Rows) -> list[Cancelled]:
-        """Cancel unsent messages of these conversations by scope; counts by campaign, stage, channel and message."""
-        return await self._run(_CANCEL_MESSAGES, rows=_json(rows))
+    async def cancel_messages(self, rows: Rows) -> None:
+        """Cancel unsent messages of these conversations by scope, and count them."""
+        await self._run(_CANCEL_MESSAGES, rows=_json(rows))
 
-    async def unsubscribe_recipients(self, recipient_ids: Sequence[str]) -> list[Cancelled]:
-        """Opt recipients out: no message of any campaign leaves for them; returns what that cancelled."""
-        return await self._run(_UNSUBSCRIBE, ids=list(recipient_ids))
+    async def unsubscribe_recipients(self, conversation_ids: Sequence[str]) -> None:
+        """Opt the recipients of these conversations out: no message of any campaign leaves for them any more."""
+        await self._run(_UNSUBSCRIBE, ids=list(conversation_ids))
 
     async def insert_assignments(self, rows: Rows) -> None:
         await self._run(_INSERT_ASSIGNMENTS, rows=_json(rows))
@@ -195,10 +211,9 @@ class ProgressionRepository:
         """Keep events that campaigns tell other systems."""
         await self._run(_INSERT_EMITTED, rows=_json(rows))
 
-    async def _run(self, statement: str, **given: Any) -> list[Any]:
+    async def _run(self, statement: str, **given: Any) -> None:
         driver = await driver_of(self._connection)
-        found = await driver.execute(statement, self._given | given)
-        return await found.fetchall() if found.description else []
+        await driver.execute(statement, self._given | given)
 
 
 def _json(rows: Rows) -> str:

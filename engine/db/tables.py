@@ -152,8 +152,11 @@ conversations = Table(
     Column("timezone", Text, nullable=False),
     Column("locale", Text, nullable=False),
     _json("context"),  # {"facts": {…}, "captured": {…}}: what guards and messages read
-    _json("progress"),  # counters and pending instants, see engine.db.progress
+    _json("progress"),  # counters, and what is waited for, see engine.db.progress
     Column("last_error", Text),
+    # The instants of the agenda in `progress`. They and this one are a conversation's own; progress is many's.
+    Column("pending", ARRAY(DateTime(timezone=True)), nullable=False, server_default=text("'{}'::timestamptz[]")),
+    _at("started_at"),  # when the start stage was entered
     PrimaryKeyConstraint("bucket", "id"),
     Index("conversations_due", "bucket", "lane", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("conversations_failing", "bucket", "campaign_id", "id", postgresql_where=text("attempts > 0")),

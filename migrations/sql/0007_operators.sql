@@ -21,13 +21,12 @@ CREATE INDEX IF NOT EXISTS responses_unmatched ON campaign_engine.responses (buc
 WHERE status = 'unmatched';
 
 ALTER TABLE campaign_engine.send_gates ADD COLUMN IF NOT EXISTS place smallint;
-UPDATE campaign_engine.send_gates AS gate
-SET place = known.place - 1
-FROM unnest(CAST('{
+UPDATE campaign_engine.send_gates
+SET place = array_position(CAST('{
     60,8,82,1,31,88,79,24,10,92,48,109,5,112,50,166,4,7,17,172,16,96,170,85,36,89,19,0,37,45,101,3,
     113,52,62,99,136,168,46,28,6,66,70,21,83,39,43,13,2,351,27,95,58,149,41,179,9,80,59,22,12,11,44,18
-}' AS smallint[])) WITH ORDINALITY AS known (bucket, place)
-WHERE gate.bucket = known.bucket AND gate.place IS NULL;
+}' AS smallint[]), bucket) - 1
+WHERE place IS NULL;
 
 CREATE OR REPLACE VIEW reporting.moves AS
 SELECT campaign_id, campaign.name AS campaign, conversation_id, seq, from_stage, to_stage, reason, at

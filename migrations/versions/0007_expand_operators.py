@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0007"
-down_revision = "0003"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -18,7 +18,8 @@ SQL = Path(__file__).parents[1] / "sql"
 
 
 def upgrade() -> None:
-    op.execute((SQL / "0007_operators.sql").read_text(encoding="utf-8"))
+    for part in ("operators", "distribution"):
+        op.execute((SQL / f"{revision}_{part}.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:

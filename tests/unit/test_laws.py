@@ -10,7 +10,7 @@ ENGINE = Path(__file__).parents[2] / "engine"
 
 # The parts of the engine, the manager in front of them, and the two programs that put parts together.
 OPEN_TRANSACTIONS = {
-    "cli/authoring.py", "cli/create.py", "cli/diffing.py", "demo/run.py", "doctor.py", "enrolment.py",
+    "cli/authoring.py", "cli/create.py", "cli/diffing.py", "demo/run.py", "doctor.py", "enrolment.py", "hand.py",
     "inbox.py", "interventions.py", "manager.py", "poller.py", "runner.py", "single.py", "startup.py",
     "tick.py", "worker.py",
 }  # fmt: skip
