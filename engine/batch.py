@@ -179,7 +179,7 @@ class Batch:
         self._collect_row(group, row, before, decision, waiting, later)
         self._collect_steps(group, row, decision.steps)
         self._collect_effects(group, row, campaign, decision.effects)
-        if decision.conversation.status != "paused":
+        if decision.conversation.status not in _HELD:
             self._collect_taken(row, before, decision, waiting)
         if before.status != decision.conversation.status and decision.steps:
             self._finish(group, campaign, decision)
@@ -214,7 +214,7 @@ class Batch:
                 "wakes": [place + 1 for place, due in zip(kept, known, strict=True) if id(due) in waking],
                 "carried": [place + 1 for place in kept],  # arrays begin at 1 in SQL
                 "made": [due.at for due in made],
-                "inbox_waiting": bool(waiting) and (parked or waiting[-1].received_at > self.now),
+                "inbox_waiting": bool(waiting) and (it.status in _HELD or waiting[-1].received_at > self.now),
                 "progress": dump_progress(it, known + made),
                 "context": dump_context(it) if changed else None,
             }
@@ -349,6 +349,7 @@ def _add(counts: dict[DeltaKey, list[int]], key: DeltaKey, count: int, duration:
 
 
 _MICROSECOND = timedelta(microseconds=1)
+_HELD = ("paused", "failed")  # what arrives for these waits until they go on
 _SCOPES: dict[str, set[str]] = {
     "follow_up": {"follow_up"},
     "stage": {"follow_up", "stage"},

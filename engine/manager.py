@@ -30,6 +30,7 @@ from engine.db.metrics import MetricsRepository
 from engine.db.reading import ConversationRow, ReadingRepository, conversation_uuid
 from engine.enrolment import Enrolment
 from engine.inbox import Inbound, Inbox, Receipt
+from engine.interventions import Interventions
 from engine.metrics import summarize
 from engine.registry import TypeRegistry
 from engine.settings import Settings, load_settings
@@ -54,6 +55,7 @@ class CampaignManager:
         self._registry = registry or TypeRegistry(self._settings.stage_delay_factor)
         self._inbox = Inbox(database, self._clock)
         self._single = Single(database, self._settings, self._clock, self._registry)
+        self._interventions = Interventions(database, self._settings, self._clock, self._registry)
         self._metrics: dict[UUID, tuple[float, dict[str, Any]]] = {}
 
     @classmethod
@@ -234,6 +236,20 @@ class CampaignManager:
     async def explain_conversation(self, conversation_id: str) -> dict[str, Any]:
         """Where it stands, every guard that could move it with inputs and verdict, and when each could pass."""
         return await self._single.explain(conversation_uuid(conversation_id))
+
+    async def retry_conversation(self, conversation_id: str) -> dict[str, Any]:
+        """Let a conversation that is parked as failed go on; returns it as it stands then."""
+        await self._interventions.retry(conversation_uuid(conversation_id))
+        return await self.get_conversation(conversation_id)
+
+    async def retry_campaign(self, campaign_id: str, error: str | None = None) -> int:
+        """Let all that are parked go on, or those whose last error holds `error`; returns how many."""
+        return await self._interventions.retry_campaign(campaign_id, error)
+
+    async def move_conversation(self, conversation_id: str, stage: str, reason: str) -> dict[str, Any]:
+        """Move a conversation to a stage or exit by hand, and keep why; returns it as it stands then."""
+        await self._interventions.move(conversation_uuid(conversation_id), stage, reason)
+        return await self.get_conversation(conversation_id)
 
     # ---- the inbox ---------------------------------------------------------------------------------------------
 

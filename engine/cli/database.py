@@ -33,16 +33,25 @@ def upgrade(as_json: Json = False) -> None:
 
 @app.command(cls=Command)
 def check(as_json: Json = False) -> None:
-    """Tell whether the database has this version's schema.
+    """Tell whether the engine can work on the database: server, schema, rights of the user, buckets.
 
-    Exit code 1 when it has not.
+    Exit code 1 when it cannot.
     """
+    import asyncio
+
     from engine.application import database_url
     from engine.cli.session import read_settings
+    from engine.core.errors import RepositoryError
     from engine.db import migrate
+    from engine.startup import find_misfits
 
     with database_url(read_settings()) as url:
-        migrate.check(url)
+        misfits = asyncio.run(find_misfits(url))
+        if not misfits:
+            migrate.check(url)
+    if misfits:
+        hints = dict.fromkeys(each.hint for each in misfits)
+        raise RepositoryError("\n".join(each.message for each in misfits), hint="\n".join(hints))
     emit({"revision": migrate.head()}, as_json, lambda it: say(f"The database fits, at revision {it['revision']}."))
 
 

@@ -70,7 +70,7 @@ def work(drain: Drain = False, now: Now = None, as_json: Json = False) -> None:
                 return await application.worker.drain(lambda counts: heard(counts.sent, None))
         return (await _keep(application, "work")).worked
 
-    _emit(with_engine(send, now), as_json)
+    _emit(with_engine(send, now, rights="worker"), as_json)
 
 
 def poll(

@@ -1,10 +1,11 @@
 """What must hold in every database, whoever was killed and however many worked on it at once. For tests and drills.
 
 History has no gaps and tells where each conversation stands; the outbox holds what history says was sent off; every
-emitted event belongs to a step of its conversation; every counter is the count of the rows it counts; and every bucket
-has the gate without which nothing leaves. Each check is one statement, so it also holds while others work; it
-walks whole tables. Where old history was dropped (`dropped_spans`), less can be asked: a conversation that ended has
-the last of its steps, without gaps, or none, and of a campaign from that time no more is there than was counted.
+emitted event belongs to a step of its conversation; what was moved by hand has its reason; every counter is the count
+of the rows it counts; and every bucket has the gate without which nothing leaves. Each check is one statement, so it
+also holds while others work; it walks whole tables. Where old history was dropped (`dropped_spans`), less can be asked:
+a conversation that ended has the last of its steps, without gaps, or none, and of a campaign from that time no more is
+there than was counted.
 """
 
 from __future__ import annotations
@@ -72,6 +73,15 @@ _GATES = """
      ORDER BY known.bucket
 """
 
+_MOVES = """
+    SELECT format('conversation %s at seq %s: %s', conversation_id, seq,
+                  CASE WHEN m.seq IS NULL THEN 'nothing says why it was moved' ELSE 'its history tells of no move' END)
+      FROM (SELECT bucket, conversation_id, seq FROM campaign_engine.stage_history WHERE cause = 'moved') h
+      FULL JOIN campaign_engine.moves m USING (bucket, conversation_id, seq)
+     WHERE m.seq IS NULL OR h.seq IS NULL
+     ORDER BY 1
+"""
+
 # What each metric counts stands above `metric_deltas` in `engine.db.tables`. Some rows do not tell all that was
 # counted: when a message was given up or cancelled, when and where a conversation ended, in which stage a response
 # came. So neither side tells that here. `responded` and `engaged` are no counts of rows.
@@ -117,7 +127,7 @@ _COUNTS = f"""
 async def find_violations(connection: AsyncConnection) -> list[str]:
     """One line for each promise that is broken, the first few of each kind; empty when all hold."""
     violations: list[str] = []
-    for check in (_GAPS, _SENDS, _EMITTED, _COUNTS, _GATES):
+    for check in (_GAPS, _SENDS, _EMITTED, _MOVES, _COUNTS, _GATES):
         given = {"buckets": list(BUCKETS)} if check is _GATES else {}
         found = [line for (line,) in await connection.execute(text(check), given)]
         violations += found[:_SHOWN]

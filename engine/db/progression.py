@@ -80,7 +80,8 @@ _ADVANCE = """
 
 _MARK_FAILED = """
     UPDATE campaign_engine.conversations c
-       SET attempts = i.attempts, last_error = i.last_error, due_at = i.due_at, status = i.status
+       SET attempts = i.attempts, last_error = i.last_error, due_at = i.due_at, status = i.status,
+           failed_at = CASE WHEN i.status = 'failed' AND c.status <> 'failed' THEN %(now)s ELSE c.failed_at END
       FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
            id uuid, attempts smallint, last_error text, due_at timestamptz, status text)
      WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[]) AND c.id = i.id

@@ -17,7 +17,7 @@ from engine.db.buckets import BUCKETS
 from engine.db.migrate import ROOT
 from engine.db.tables import metadata
 
-DISTRIBUTION = (ROOT / "migrations/sql/0006_distribution.sql").read_text(encoding="utf-8")
+DISTRIBUTION = "\n".join(each.read_text("utf-8") for each in sorted(ROOT.glob("migrations/sql/*_distribution.sql")))
 ROW_TABLES = {table.name for table in metadata.sorted_tables if "bucket" in table.c}
 SMALL_TABLES = {table.name for table in metadata.sorted_tables} - ROW_TABLES | {"alembic_version"}
 CATALOG = """
