@@ -20,7 +20,15 @@ from engine.core.decide import decide
 from engine.core.likeness import Likeness, carried
 from engine.core.model import Conversation, Decision, Effect, Event, EventKind, Step
 from engine.db.conversations import LONG_AGO, Fate, Kin, Waiting
-from engine.db.progress import Context, ConversationCodec, dump_context, dump_progress, dump_values
+from engine.db.progress import (
+    Context,
+    ContextUnreadError,
+    ConversationCodec,
+    dump_context,
+    dump_progress,
+    dump_values,
+)
+from engine.db.progression import Move
 from engine.memo import Memo
 
 Rows = list[dict[str, Any]]
@@ -52,10 +60,11 @@ class DeltaKey(NamedTuple):
 class Group:
     """Conversations that share a decision: their ids and own instants, and what each of them counts for."""
 
-    __slots__ = ("counts", "entered_at", "finished", "ids", "number", "started_at", "steps")
+    __slots__ = ("counts", "entered_at", "finished", "ids", "number", "started_at", "steps", "was")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, was: int) -> None:
         self.number = number
+        self.was = was  # the seq they were claimed with
         self.ids: list[str] = []
         self.entered_at: list[datetime | None] = []
         self.started_at: list[datetime | None] = []
@@ -93,9 +102,9 @@ class Batch:
         self._counts: dict[DeltaKey, list[int]] = {}  # how many, and microseconds in all
 
     @property
-    def ids(self) -> dict[int, list[str]]:
-        """Who was decided, by the number of the row they share."""
-        return {group.number: group.ids for group in self._groups}
+    def moves(self) -> list[Move]:
+        """Who was decided, and by which number their rows are known."""
+        return [Move(group.number, group.was, group.ids) for group in self._groups]
 
     @property
     def advanced_count(self) -> int:
@@ -107,23 +116,31 @@ class Batch:
         """Conversations that came to an end."""
         return sum(len(group.ids) for group in self._groups if group.finished)
 
-    def decide(self, kin: Kin, campaign: Campaign, waiting: Sequence[Waiting], fates: Mapping[str, Fate]) -> None:
-        """Evaluate kin and collect what follows. `waiting` is what arrived for one that is alone, `fates` by id."""
+    def decide(self, kin: Kin, campaign: Campaign, waiting: Sequence[Waiting], fates: Mapping[str, Fate]) -> Kin | None:
+        """Evaluate kin and collect what follows. `waiting` is what arrived for one that is alone, `fates` by id.
+
+        Returns those whose contexts must be known to decide them; only kin that came without can be among them.
+        """
         likenesses: dict[Fate | None, Likeness] = {}
         memos: dict[object, Memo[Group]] = {}
+        unread: list[int] = []
         for place, id in enumerate(kin.ids):
             fate = fates.get(id)
             try:
                 if (likeness := likenesses.get(fate)) is None:
-                    likeness = likenesses[fate] = self._likeness(kin, place, campaign, fate)
+                    likeness = likenesses[fate] = self._likeness(kin.at(place), campaign, fate)
                 memo = memos.setdefault((fate, likeness.of(kin.pending[place])), Memo())
-                group = memo.find(campaign.codec, kin.contexts[place])
+                group = memo.find(campaign.codec, kin.contexts[place] if kin.contexts else None)
                 if group is None:
-                    group = self._decide_one(kin.alone(place), campaign, waiting, fate, memo)
+                    group = self._decide_one(kin.at(place), campaign, waiting, fate, memo)
+            except ContextUnreadError:
+                memo.is_unread = True
+                unread.append(place)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this conversation's own, and is recorded
-                self.failures.append((kin.alone(place), error))
-                continue
-            group.add(kin, place)
+                self.failures.append((kin.at(place), error))
+            else:
+                group.add(kin, place)
+        return kin.at(*unread) if unread else None
 
     def count(self, key: DeltaKey, count: int = 1, duration: timedelta = timedelta()) -> None:
         """Add to what `metric_deltas` will say: `count` of something, `duration` in all."""
@@ -143,8 +160,8 @@ class Batch:
 
     # ---- deciding ----------------------------------------------------------------------------------------------
 
-    def _likeness(self, kin: Kin, place: int, campaign: Campaign, fate: Fate | None) -> Likeness:
-        conversation = load_conversation(kin.alone(place), campaign)
+    def _likeness(self, row: Kin, campaign: Campaign, fate: Fate | None) -> Likeness:
+        conversation = load_conversation(row, campaign)
         heard = [event for event in events_of(campaign, conversation, (), fate) if event.at <= self.now]
         return Likeness(campaign.compiled, conversation, self.now, len(heard))
 
@@ -152,11 +169,11 @@ class Batch:
         self, row: Kin, campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None, memo: Memo[Group]
     ) -> Group:
         """Decide the one conversation of `row` and, if that tells more than its own fate, keep it for its kin."""
-        context = campaign.codec.context(row.contexts[0])
+        context = campaign.codec.context(row.contexts[0] if row.contexts else None)
         conversation = load_conversation(row, campaign, context)
         decision = decide(campaign.compiled, conversation, events_of(campaign, conversation, waiting, fate), self.now)
         reads = dict(context.reads)
-        group = Group(len(self._groups))
+        group = Group(len(self._groups), row.seq)
         self._groups.append(group)
         self._collect(group, row, campaign, conversation, decision, waiting, fate)
         if not any(SHARE in each.inputs for each in decision.trace):
@@ -176,7 +193,7 @@ class Batch:
         fate: Fate | None,
     ) -> None:
         later = _first_after(self.now, waiting, fate) if waiting or fate is not None else None
-        self._collect_row(group, row, before, decision, waiting, later)
+        self._collect_row(group, before, decision, waiting, later)
         self._collect_steps(group, row, decision.steps)
         self._collect_effects(group, row, campaign, decision.effects)
         if decision.conversation.status not in _HELD:
@@ -187,7 +204,6 @@ class Batch:
     def _collect_row(
         self,
         group: Group,
-        row: Kin,
         before: Conversation,
         decision: Decision,
         waiting: Sequence[Waiting],
@@ -204,7 +220,6 @@ class Batch:
         self.rows.append(
             {
                 "number": group.number,
-                "was": row.seq,
                 "seq": it.seq,
                 "stage": it.stage,
                 "status": it.status,
@@ -364,7 +379,7 @@ def load_conversation(row: Kin, campaign: Campaign, context: Context | None = No
         status = "paused" if campaign.paused else "active"
     it = Conversation(row.ids[0], row.stage, status, row.seq, row.entered_at[0], row.timezone, row.locale)
     it.started_at = row.started_at[0]
-    campaign.codec.load(it, context or campaign.codec.context(row.contexts[0]), row.progress, row.pending[0])
+    campaign.codec.load(it, context or campaign.codec.context(None), row.progress, row.pending[0])
     return it
 
 

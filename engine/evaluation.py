@@ -61,13 +61,15 @@ class Evaluation:
         """
         campaigns = await self._campaigns(connection, rows, now, ends, known)
         waiting, fates = await _arrivals(connection, bucket, rows)
-        batch = Batch(now)
+        batch, unread = Batch(now), []
         for row in rows:
             campaign = campaigns[row.campaign_id, row.version]
             if isinstance(campaign, Exception):
-                batch.failures += [(row.alone(place), campaign) for place in range(len(row.ids))]
-            else:
-                batch.decide(row, campaign, waiting.get(row.ids[0], ()), fates)
+                batch.failures += [(row.at(place), campaign) for place in range(len(row.ids))]
+            elif rest := batch.decide(row, campaign, waiting.get(row.ids[0], ()), fates):
+                unread.append((rest, campaign))
+        for row, campaign in await _with_contexts(connection, bucket, unread):
+            batch.decide(row, campaign, (), fates)
         return batch
 
     async def read_one(
@@ -125,6 +127,7 @@ class Evaluation:
         Opting out comes first, so that two that opt one recipient out do not hold what the other wants.
         """
         repository = ProgressionRepository(connection, bucket, batch.now)
+        await repository.use_hashes()
         if batch.unsubscribed:
             await repository.unsubscribe_recipients(batch.unsubscribed)
         if batch.cancels:
@@ -140,7 +143,7 @@ class Evaluation:
         if batch.failures:
             await repository.mark_failed([self._failure(batch, row, error) for row, error in batch.failures])
         if batch.rows or batch.failures:
-            await repository.advance_conversations(batch.ids, batch.rows, batch.steps, batch.messages, batch.deltas())
+            await repository.advance_conversations(batch.moves, batch.rows, batch.steps, batch.messages, batch.deltas())
 
     def _failure(self, batch: Batch, row: Kin, error: Exception) -> dict[str, object]:
         [id], [started_at] = row.ids, row.started_at
@@ -174,6 +177,17 @@ async def _arrivals(
     if awaited := [(id, *message) for row in rows if (message := find_awaited(row.progress)) for id in row.ids]:
         fates = await repository.find_fates(bucket, awaited)
     return waiting, fates
+
+
+async def _with_contexts(
+    connection: AsyncConnection, bucket: int, unread: Sequence[tuple[Kin, Campaign]]
+) -> list[tuple[Kin, Campaign]]:
+    """The same conversations with what their decisions want to read."""
+    if not unread:
+        return []
+    ids = [id for row, _ in unread for id in row.ids]
+    contexts = await ConversationStateRepository(connection).find_contexts(bucket, ids)
+    return [(row._replace(contexts=[contexts[id] for id in row.ids]), campaign) for row, campaign in unread]
 
 
 def _ended_by(campaign: CampaignState, now: datetime) -> str:

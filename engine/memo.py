@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
-from engine.db.progress import ConversationCodec, Question
+from engine.db.progress import ContextUnreadError, ConversationCodec, Question
 
 Kept = TypeVar("Kept")
 
@@ -29,16 +29,20 @@ class _Fork:
 class Memo(Generic[Kept]):
     """What was kept for conversations that are alike in all but their contexts."""
 
-    __slots__ = ("_root",)
+    __slots__ = ("_root", "is_unread")
 
     def __init__(self) -> None:
+        self.is_unread = False  # whether somebody's context was asked for that is not known
         self._root: Any = None
 
-    def find(self, codec: ConversationCodec, raw_context: str) -> Kept | None:
+    def find(self, codec: ConversationCodec, raw_context: str | None) -> Kept | None:
         """What was kept for whoever gives the answers of this context; None when nobody did yet.
 
-        Raises ValueError for an answer that is not of its declared type.
+        Raises ContextUnreadError when the context is asked and not known, ValueError for an answer that is not of its
+        declared type.
         """
+        if self.is_unread and raw_context is None:
+            raise ContextUnreadError
         node = self._root
         if isinstance(node, _Fork):
             context = codec.context(raw_context)

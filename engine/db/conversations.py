@@ -27,7 +27,8 @@ LONG_AGO = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 class Kin(NamedTuple):
     """Conversations locked until the transaction ends that agree in all but what the lists hold, in one order.
 
-    One that something arrived for is alone. Ids and the JSON columns are text, parsed if needed.
+    One that something arrived for is alone. Ids and the JSON columns are text, parsed if needed. `contexts` is empty
+    where they were not asked for: few decisions read them, and they are most of a row.
     """
 
     campaign_id: str
@@ -46,16 +47,19 @@ class Kin(NamedTuple):
     contexts: list[str]
     pending: list[list[datetime]]
 
-    def alone(self, place: int) -> Kin:
-        """The one conversation at this place of the lists."""
-        return self._replace(**{name: getattr(self, name)[place : place + 1] for name in _OWN})
+    def at(self, *places: int) -> Kin:
+        """Those at these places of the lists."""
+        return self._replace(
+            ids=[self.ids[place] for place in places],
+            entered_at=[self.entered_at[place] for place in places],
+            started_at=[self.started_at[place] for place in places],
+            contexts=[self.contexts[place] for place in places] if self.contexts else [],
+            pending=[self.pending[place] for place in places],
+        )
 
 
 def count_conversations(rows: Iterable[Kin]) -> int:
     return sum(len(row.ids) for row in rows)
-
-
-_OWN = ("ids", "entered_at", "started_at", "contexts", "pending")
 
 
 class Waiting(NamedTuple):
@@ -95,19 +99,21 @@ _FIND_EDGES = """
 """
 
 # Rows are locked one by one and then told by kin, which saves the way of a thousand rows that say the same. A row is
-# locked as its newest version is, and only that is told. What something arrived for, or what has nothing to wait for,
-# stands alone: arrays of arrays must all be of one shape.
-_AS_KIN = """
-    SELECT campaign_id::text, version, seq, attempts, inbox_waiting, status, stage, timezone, locale, progress::text,
-           array_agg(id::text), array_agg(entered_at), array_agg(started_at), array_agg(context::text),
-           array_agg(pending) FILTER (WHERE pending <> '{}')
-      FROM locked
-     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, progress, cardinality(pending), CASE WHEN inbox_waiting THEN id END
-"""
+# locked as its newest version is, and only that is told. What something arrived for stands alone, and has its context
+# told, which the others are asked for if need be.
 _COLUMNS = (
     "SELECT id, campaign_id, version, seq, attempts, inbox_waiting, status, stage, timezone, locale, progress,"
     " entered_at, started_at, context, pending"
 )
+_KIN = """
+    SELECT campaign_id::text, version, seq, attempts, inbox_waiting, status, stage, timezone, locale, progress::text,
+           array_agg(id::text), array_agg(entered_at), array_agg(started_at),
+           array_agg(context::text) FILTER (WHERE inbox_waiting),
+           array_agg(pending) FILTER (WHERE cardinality(pending) > 0)
+      FROM locked
+     GROUP BY campaign_id, version, seq, attempts, inbox_waiting, status, stage, timezone, locale, progress,
+              cardinality(pending), CASE WHEN inbox_waiting THEN id END
+"""
 
 # An ordered scan of the due index; the equality on bucket and lane keeps it one scan. It begins at a known low edge,
 # so that it need not walk the dead entries that moved conversations leave there.
@@ -117,15 +123,16 @@ _LOCK_DUE = f"""
      WHERE bucket = %(bucket)s AND lane = %(lane)s AND due_at BETWEEN %(edge)s AND %(now)s
      ORDER BY due_at LIMIT %(limit)s
        FOR UPDATE SKIP LOCKED)
-    {_AS_KIN}
+    {_KIN}
 """
 
-_LOCK_ONE = f"""
-    WITH locked AS ({_COLUMNS}
+_LOCK_ONE = """
+    SELECT campaign_id::text, version, seq, attempts, inbox_waiting, status, stage, timezone, locale, progress::text,
+           ARRAY[id::text], ARRAY[entered_at], ARRAY[started_at], ARRAY[context::text],
+           CASE WHEN cardinality(pending) > 0 THEN ARRAY[pending] END
       FROM campaign_engine.conversations
      WHERE bucket = %(bucket)s AND id = %(id)s
-       FOR UPDATE)
-    {_AS_KIN}
+       FOR UPDATE
 """
 
 # A campaign's ids share their first bytes, so this walks the primary key. It starts after the last id seen.
@@ -136,7 +143,12 @@ _LOCK_OF_CAMPAIGN = f"""
        AND status IN ('active', 'paused')
      ORDER BY id LIMIT %(limit)s
        FOR UPDATE)
-    {_AS_KIN}
+    {_KIN}
+"""
+
+_FIND_CONTEXTS = """
+    SELECT id::text, context::text FROM campaign_engine.conversations
+     WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[])
 """
 
 _FIND_WAITING = """
@@ -226,6 +238,12 @@ class ConversationStateRepository:
         given = {"bucket": bucket, "campaign_id": campaign_id, "after": after or first, "last": last, "limit": limit}
         return await (await self._lock(_LOCK_OF_CAMPAIGN, given)).rows()
 
+    async def find_contexts(self, bucket: int, ids: Sequence[str]) -> dict[str, str]:
+        """The contexts of locked conversations, by id."""
+        driver = await driver_of(self._connection)
+        found = await driver.execute(_FIND_CONTEXTS, {"bucket": bucket, "ids": list(ids)}, binary=True)
+        return dict(await found.fetchall())
+
     async def find_waiting(self, bucket: int, ids: Sequence[str]) -> list[Waiting]:
         """Responses and events not yet taken in by these conversations, in the order of receipt."""
         driver = await driver_of(self._connection)
@@ -262,6 +280,6 @@ class ConversationStateRepository:
 
 
 def _kin(*row: Any) -> Kin:
-    """Those who wait for nothing have no instants to gather."""
+    """Of those who wait for nothing there are no instants to gather, of most no contexts."""
     kin = Kin(*row)
-    return kin if kin.pending is not None else kin._replace(pending=[[]] * len(kin.ids))
+    return kin._replace(contexts=kin.contexts or [], pending=kin.pending or [[]] * len(kin.ids))

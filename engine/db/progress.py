@@ -39,15 +39,19 @@ def progress_of_new() -> Json:
     return {"agenda": [[int(Rank.BEGIN), 0]]}
 
 
+class ContextUnreadError(Exception):
+    """Somebody reads a context that was not asked of the database."""
+
+
 class Context:
-    """The `context` column of one row, parsed when somebody reads it.
+    """The `context` column of one row, parsed when somebody reads it; None when the database was not asked for it.
 
     `reads` is what was read, in order: a (part, name), or EVERYTHING, with the value found.
     """
 
     __slots__ = ("_conversions", "_parts", "_raw", "reads")
 
-    def __init__(self, raw: str, conversions: Mapping[str, Mapping[str, Conversion]]) -> None:
+    def __init__(self, raw: str | None, conversions: Mapping[str, Mapping[str, Conversion]]) -> None:
         self._raw = raw
         self._conversions = conversions
         self._parts: Json | None = None
@@ -55,7 +59,13 @@ class Context:
 
     def answer(self, question: Question) -> Any:
         """What reading it would find; None where there is nothing."""
-        return self._raw if question == EVERYTHING else self.find(question, None)
+        return self._text if question == EVERYTHING else self.find(question, None)
+
+    @property
+    def _text(self) -> str:
+        if self._raw is None:
+            raise ContextUnreadError
+        return self._raw
 
     def note(self, question: Question) -> None:
         """Remember that this is read."""
@@ -74,7 +84,7 @@ class Context:
     def names(self, part: str) -> Json:
         """A part as it lies in the row."""
         if self._parts is None:
-            self._parts = orjson.loads(self._raw)
+            self._parts = orjson.loads(self._text)
         names: Json = self._parts.get(part, {})
         return names
 
@@ -127,7 +137,7 @@ class ConversationCodec:
         }
         self._conversions = {"facts": facts, "captured": captured}
 
-    def context(self, raw: str) -> Context:
+    def context(self, raw: str | None) -> Context:
         """A context, not parsed yet."""
         return Context(raw, self._conversions)
 

@@ -10,9 +10,9 @@ updated, so that a lost guard can never pass for success: the batch rolls back a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,7 +21,19 @@ from engine.core.errors import RepositoryError
 from engine.db.database import driver_of
 
 Rows = Sequence[dict[str, Any]]
-Ids = Mapping[int, Sequence[str]]
+
+
+class Move(NamedTuple):
+    """Conversations that share a decision: the number of their rows, the `seq` they were claimed with, their ids."""
+
+    number: int
+    seq: int
+    ids: Sequence[str]
+
+
+# How many rows a parameter holds is not known when a plan is made for all of them. With few the planner likes to go
+# through all of one list for each of another; with a thousand that is a million steps. Hashing is never far off.
+_HASH = "SET LOCAL enable_nestloop = off"
 
 # What a conversation waits for on is told by its places in the array it has; what is new is the same for all of a row.
 _ADVANCE = """
@@ -40,13 +52,13 @@ _ADVANCE = """
                                           ORDER BY number) || i.made END,
                attempts = CASE WHEN i.status = 'failed' THEN c.attempts ELSE 0 END,
                last_error = CASE WHEN i.status = 'failed' THEN c.last_error END
-          FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS one(id, number)
+          FROM unnest(%(ids)s::uuid[], %(seqs)s::int[], %(numbers)s::int[]) AS one(id, seq, number)
           JOIN jsonb_to_recordset(%(rows)s::jsonb) AS i(
-               number int, was int, seq int, stage text, status text, parked boolean, entered boolean,
-               due_at timestamptz, wakes int[], carried int[], made timestamptz[], inbox_waiting boolean,
-               progress jsonb, context jsonb) ON i.number = one.number
-         WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[]) AND c.id = one.id AND c.seq = i.was
-        RETURNING c.id, c.campaign_id, c.recipient_id, i.number
+               number int, seq int, stage text, status text, parked boolean, entered boolean, due_at timestamptz,
+               wakes int[], carried int[], made timestamptz[], inbox_waiting boolean, progress jsonb, context jsonb)
+               USING (number)
+         WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[]) AND c.id = one.id AND c.seq = one.seq
+        RETURNING c.id, c.campaign_id, c.recipient_id, number
     ), history AS (
         INSERT INTO campaign_engine.stage_history
                (bucket, conversation_id, campaign_id, at, seq, sends, entered, from_stage, to_stage, cause, edge)
@@ -178,20 +190,29 @@ class ProgressionRepository:
         self._connection = connection
         self._given: dict[str, Any] = {"bucket": bucket, "now": now, "day": now.date()}
 
-    async def advance_conversations(self, ids: Ids, rows: Rows, steps: Rows, messages: Rows, deltas: Rows) -> None:
+    async def use_hashes(self) -> None:
+        """Have the statements of this transaction join by hashing. Comes before the others."""
+        await self._run(_HASH)
+
+    async def advance_conversations(
+        self, moves: Iterable[Move], rows: Rows, steps: Rows, messages: Rows, deltas: Rows
+    ) -> None:
         """Move the conversations and write what follows; fails with SQLSTATE 22012 if one is not as it was.
 
-        `ids` are those of each row's number, which steps and messages name, too.
+        Rows, steps and messages name their conversations by the number of a move.
         """
+        each = [(id, str(move.seq), str(move.number)) for move in moves for id in move.ids]
+        ids, seqs, numbers = zip(*each, strict=True) if each else ((), (), ())
         await self._run(
             _ADVANCE,
-            ids=_array(id for own in ids.values() for id in own),
-            numbers=_array(str(number) for number, own in ids.items() for _ in own),
+            ids=_array(ids),
+            seqs=_array(seqs),
+            numbers=_array(numbers),
             rows=_json(rows),
             steps=_json(steps),
             messages=_json(messages),
             deltas=_json(deltas),
-            count=sum(map(len, ids.values())),
+            count=len(each),
         )
 
     async def mark_failed(self, rows: Rows) -> None:
@@ -222,7 +243,7 @@ class ProgressionRepository:
 
     async def _run(self, statement: str, **given: Any) -> None:
         driver = await driver_of(self._connection)
-        await driver.execute(statement, self._given | given)
+        await driver.execute(statement, self._given | given if given else None)
 
 
 def _array(texts: Iterable[str]) -> str:
