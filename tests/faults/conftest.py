@@ -1,0 +1,46 @@
+"""A server that may be killed, apart from the one that all other tests share, and a site on it for each test.
+
+Its settings are those of a server whose data matters: what it acknowledges, it has written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from engine.db.embedded import EmbeddedPostgres, throwaway_server
+from engine.db.migrate import upgrade
+from tests.faults.site import Site, open_site
+from tests.faults.wire import Proxy, proxy_before
+
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def durable() -> Iterator[EmbeddedPostgres]:
+    """The server, with a migrated database to copy."""
+    with throwaway_server(DURABLE) as server:
+        server.ensure_database("pattern")
+        upgrade(server.url("pattern"))
+        yield server
+
+
+@pytest.fixture
+async def proxy(durable: EmbeddedPostgres) -> AsyncIterator[Proxy]:
+    async with proxy_before(durable.socket_folder / ".s.PGSQL.5432") as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def site(durable: EmbeddedPostgres, proxy: Proxy, tmp_path: Path) -> AsyncIterator[Site]:
+    """A database of this test's own with the engine on it, reached past the proxy; its processes are ended."""
+    name = f"site{next(_numbers)}"
+    with psycopg.connect(durable.conninfo(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE pattern")
+    async with open_site(durable, name, proxy, tmp_path) as site:
+        yield site
