@@ -12,10 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from engine.db.database import Database
 from engine.db.embedded import EmbeddedPostgres, throwaway_server
 from engine.db.migrate import upgrade
 from tests.faults.site import Site, open_site
 from tests.faults.wire import Proxy, proxy_before
+from tests.integration.builders import House
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 _numbers = count(1)
@@ -44,3 +46,13 @@ async def site(durable: EmbeddedPostgres, proxy: Proxy, tmp_path: Path) -> Async
         connection.execute(f"CREATE DATABASE {name} TEMPLATE pattern")
     async with open_site(durable, name, proxy, tmp_path) as site:
         yield site
+
+
+@pytest.fixture
+async def far(site: Site) -> AsyncIterator[House]:
+    """The engine behind the proxy, with the house's clock and mailbox, whose server has little patience."""
+    database = Database(site.url, statement_timeout=0.5)
+    house = House(database, max_batch_size=3)
+    house.mail.left = site.house.mail.left
+    yield house
+    await database.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy import text
 
 from engine.db.database import Database
 from engine.db.embedded import EmbeddedPostgres
@@ -156,13 +157,18 @@ class Site:
         ((found,),) = await self.house.sql(f"SELECT count(*) FROM campaign_engine.{condition}")  # noqa: S608
         return int(found)
 
+    async def overdue(self) -> int:
+        """Conversations that are due at the house's time."""
+        now = self.house.clock.instant
+        return len(await self.house.sql("SELECT FROM campaign_engine.conversations WHERE due_at <= :now", now=now))
+
     async def steps(self) -> int:
         return await self.count("stage_history")
 
     # ---- what must hold ----------------------------------------------------------------------------------------
 
-    def keys_sent(self) -> Counter[str]:
-        """How often each idempotency key is in the file that stands for the world."""
+    def written(self) -> Counter[str]:
+        """How often a message with each idempotency key is in the file that workers of other processes write to."""
         lines = self.outbox.read_bytes().splitlines() if self.outbox.exists() else []
         return Counter(orjson.loads(line)["idempotency_key"] for line in lines)
 
@@ -183,8 +189,9 @@ class Site:
         assert await self.house.violations() == []
         twice = "SELECT FROM campaign_engine.stage_history GROUP BY bucket, conversation_id, seq HAVING count(*) > 1"
         assert await self.house.sql(twice) == []
-        known = await self.house.sql("SELECT concat_ws('/', conversation_id, seq, ordinal) FROM campaign_engine.outbox")
-        assert len(known) == len(set(known))
+        made = await self.house.sql("SELECT concat_ws(':', conversation_id, seq, ordinal), status FROM campaign_engine.outbox")
+        left = self.written().keys() | {message.idempotency_key for message in self.house.mail.left}
+        assert {key for key, status in made if status == "sent"} <= left <= {key for key, _ in made}
 
     async def settles(self, *spans: str) -> None:
         """Nothing is stuck and nobody is blamed: all that is left gets done at later times, each once."""
@@ -212,3 +219,52 @@ async def open_site(server: EmbeddedPostgres, name: str, proxy: Proxy, folder: P
     finally:
         await site.kill(*site.processes)
         await database.close()
+
+
+@asynccontextmanager
+async def refusing(house: House, table: str, event: str, sqlstate: str, times: int = 10**6) -> AsyncIterator[None]:
+    """Inside, the server itself raises `sqlstate` so many times for `event` on a row of `table`.
+
+    `event` is as in CREATE TRIGGER, a WHEN condition after it if wanted. A sequence counts, since rolling back what
+    was refused does not turn it back.
+    """
+    await house.sql("CREATE SCHEMA faults")
+    await house.sql("CREATE SEQUENCE faults.times")
+    await house.sql(
+        "CREATE FUNCTION faults.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"  # noqa: S608 - of the test
+        f" IF nextval('faults.times') <= {times} THEN RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}'; END IF;"
+        " RETURN NEW; END $$"
+    )
+    async with _trigger(house, table, event):
+        yield
+
+
+@asynccontextmanager
+async def gate(house: House, table: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Inside, a statement that inserts into `table` stops at its second row; yields whether one has."""
+    await house.sql("CREATE SCHEMA faults")
+    await house.sql("CREATE SEQUENCE faults.times")
+    await house.sql(
+        "CREATE FUNCTION faults.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF nextval('faults.times') = 2 THEN PERFORM pg_advisory_xact_lock(42); END IF; RETURN NEW; END $$"
+    )
+
+    async def reached() -> bool:
+        return bool(await house.sql("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+
+    async with _trigger(house, table, "INSERT"):
+        async with house.database.transaction() as holder:
+            await holder.execute(text("SELECT pg_advisory_xact_lock(42)"))
+            yield reached
+
+
+@asynccontextmanager
+async def _trigger(house: House, table: str, event: str) -> AsyncIterator[None]:
+    event, _, condition = event.partition(" WHEN ")
+    when = f"WHEN ({condition})" if condition else ""
+    on = f"campaign_engine.{table}"
+    await house.sql(f"CREATE TRIGGER faults BEFORE {event} ON {on} FOR EACH ROW {when} EXECUTE FUNCTION faults.refuse()")
+    try:
+        yield
+    finally:
+        await house.sql("DROP SCHEMA faults CASCADE")
