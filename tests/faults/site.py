@@ -99,7 +99,9 @@ class Site:
 
     async def drain(self, command: str, **environment: str) -> Process:
         """A process that ticks or works at the house's time until nothing is due."""
-        return await self.start(command, "--drain", "--json", "--now", self.house.clock.instant.isoformat(), **environment)
+        return await self.start(
+            command, "--drain", "--json", "--now", self.house.clock.instant.isoformat(), **environment
+        )
 
     def printed(self, process: Process) -> str:
         return (self.folder / f"{self.processes.index(process)}.out").read_text()
@@ -157,6 +159,12 @@ class Site:
         ((found,),) = await self.house.sql(f"SELECT count(*) FROM campaign_engine.{condition}")  # noqa: S608
         return int(found)
 
+    async def is_none(self, condition: str) -> bool:
+        return await self.count(condition) == 0
+
+    async def is_any(self, condition: str) -> bool:
+        return await self.count(condition) > 0
+
     async def overdue(self) -> int:
         """Conversations that are due at the house's time."""
         now = self.house.clock.instant
@@ -189,7 +197,9 @@ class Site:
         assert await self.house.violations() == []
         twice = "SELECT FROM campaign_engine.stage_history GROUP BY bucket, conversation_id, seq HAVING count(*) > 1"
         assert await self.house.sql(twice) == []
-        made = await self.house.sql("SELECT concat_ws(':', conversation_id, seq, ordinal), status FROM campaign_engine.outbox")
+        made = await self.house.sql(
+            "SELECT concat_ws(':', conversation_id, seq, ordinal), status FROM campaign_engine.outbox"
+        )
         left = self.written().keys() | {message.idempotency_key for message in self.house.mail.left}
         assert {key for key, status in made if status == "sent"} <= left <= {key for key, _ in made}
 
@@ -205,7 +215,9 @@ class Site:
         assert await self.count("conversations WHERE status = 'active'") == 0
         assert await self.count("conversations WHERE status = 'failed' OR attempts > 0 OR last_error <> ''") == 0
         assert await self.count("responses WHERE status = 'waiting'") == 0
-        left_behind = "SELECT message FROM campaign_engine.outbox WHERE status IN ('ready', 'leased') AND not_before <= :now"
+        left_behind = (
+            "SELECT message FROM campaign_engine.outbox WHERE status IN ('ready', 'leased') AND not_before <= :now"
+        )
         assert await self.house.sql(left_behind, now=now) == []
         await self.promises()
 
@@ -231,7 +243,7 @@ async def refusing(house: House, table: str, event: str, sqlstate: str, times: i
     await house.sql("CREATE SCHEMA faults")
     await house.sql("CREATE SEQUENCE faults.times")
     await house.sql(
-        "CREATE FUNCTION faults.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"  # noqa: S608 - of the test
+        "CREATE FUNCTION faults.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         f" IF nextval('faults.times') <= {times} THEN RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}'; END IF;"
         " RETURN NEW; END $$"
     )
@@ -252,10 +264,9 @@ async def gate(house: House, table: str) -> AsyncIterator[Callable[[], Awaitable
     async def reached() -> bool:
         return bool(await house.sql("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
 
-    async with _trigger(house, table, "INSERT"):
-        async with house.database.transaction() as holder:
-            await holder.execute(text("SELECT pg_advisory_xact_lock(42)"))
-            yield reached
+    async with _trigger(house, table, "INSERT"), house.database.transaction() as holder:
+        await holder.execute(text("SELECT pg_advisory_xact_lock(42)"))
+        yield reached
 
 
 @asynccontextmanager
@@ -263,7 +274,9 @@ async def _trigger(house: House, table: str, event: str) -> AsyncIterator[None]:
     event, _, condition = event.partition(" WHEN ")
     when = f"WHEN ({condition})" if condition else ""
     on = f"campaign_engine.{table}"
-    await house.sql(f"CREATE TRIGGER faults BEFORE {event} ON {on} FOR EACH ROW {when} EXECUTE FUNCTION faults.refuse()")
+    await house.sql(
+        f"CREATE TRIGGER faults BEFORE {event} ON {on} FOR EACH ROW {when} EXECUTE FUNCTION faults.refuse()"
+    )
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import time
 
 import pytest
@@ -31,6 +32,7 @@ async def test_a_tick_gives_a_connection_up_that_swallows_what_it_is_given(site:
     await site.settles()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels name these options differently")
 async def test_the_kernel_watches_over_connections_that_are_silent(far: House) -> None:
     async with far.database.transaction() as connection:
         descriptor = (await driver_of(connection)).pgconn.socket

@@ -33,6 +33,6 @@ async def test_a_worker_may_be_killed(site: Site, point: str) -> None:
     assert await other.wait() == 0, site.errors(other)
     counts = site.written()
     assert counts.total() - len(counts) == (len(before) if times == 2 else 0)
-    assert set(counts[key] for key in before) <= {times}
+    assert {counts[key] for key in before} <= {times}
     assert await site.count("outbox WHERE status IN ('ready', 'leased')") == 0
     await site.settles()

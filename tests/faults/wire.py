@@ -91,7 +91,8 @@ class Proxy:
         self._holds: list[Hold] = []
         self._open: dict[_Link, asyncio.Task[None] | None] = {}
         self._reachable = True
-        self._swallowing = False
+        self._audible = asyncio.Event()
+        self._audible.set()
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
@@ -125,11 +126,11 @@ class Proxy:
     @contextmanager
     def swallowing(self) -> Iterator[None]:
         """Inside, whatever is sent either way is lost, and no connection ends. Afterwards the old ones are reset."""
-        self._swallowing = True
+        self._audible.clear()
         try:
             yield
         finally:
-            self._swallowing = False
+            self._audible.set()
             self.cut()
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -141,6 +142,7 @@ class Proxy:
             if self._reachable:
                 with suppress(OSError, asyncio.IncompleteReadError):
                     await link.run(reader, *await asyncio.open_unix_connection(str(self._socket_path)))
+            await self._audible.wait()  # that the other end went is not heard, either
         finally:
             link.cut()
             del self._open[link]
@@ -158,7 +160,7 @@ class Proxy:
 
     @property
     def loses_everything(self) -> bool:
-        return self._swallowing
+        return not self._audible.is_set()
 
 
 @asynccontextmanager
@@ -175,7 +177,10 @@ async def proxy_before(socket_path: Path) -> AsyncIterator[Proxy]:
 
 
 class _Link:
-    """One connection: two directions, and what has been asked but not yet answered."""
+    """One connection: two directions, and what has been asked but not yet answered.
+
+    A `Parse` is kept until the next message, so that of a statement that is held nothing has arrived.
+    """
 
     def __init__(self, proxy: Proxy, client: asyncio.StreamWriter) -> None:
         self._proxy = proxy
@@ -208,9 +213,11 @@ class _Link:
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._greet(reader, writer)
+        kept = b""
         while True:
             kind, message = await _read(reader)
             statement, verdict = self._statement(kind, message[5:]), "pass"
+            kept, message = (kept + message, b"") if kind == b"P" else (b"", kept + message)
             if statement is not None:
                 self._asked.append(statement)
                 verdict = await self._proxy.look("sent", statement, _transaction(self._sent_of, statement))
