@@ -11,7 +11,7 @@ import pytest
 
 from engine.core.errors import RepositoryError
 from engine.db.embedded_server import is_alive
-from tests.faults.site import RELAY, Site
+from tests.faults.site import RELAY, RELAY_ENDS, Site
 from tests.integration.builders import people
 
 
@@ -48,12 +48,12 @@ async def history(site: Site) -> set[Any]:
 @pytest.mark.parametrize("end", [crash, restart])
 async def test_the_server_may_die_under_load(site: Site, end: Any) -> None:
     await site.read_clock()
-    campaign = await site.house.campaign(people(40), RELAY)
-    hurried = {"url": site.direct_url, "STAGE_DELAY_FACTOR": "0.3", "MAX_BATCH_SIZE": "10"}
+    campaign = await site.house.campaign(people(24), RELAY)
+    hurried = {"url": site.direct_url, "MAX_BATCH_SIZE": "10"}
     running = [await site.start(*command.split(), **hurried) for command in ("tick", "tick --workers 2", "work")]
 
     async def much_happened() -> bool:
-        return await site.steps() > 60
+        return await site.steps() > 24
 
     await site.until(much_happened)
     for number in range(3):
@@ -70,10 +70,10 @@ async def test_the_server_may_die_under_load(site: Site, end: Any) -> None:
 
     async def all_went_on() -> bool:
         left_now = len(site.written().keys() - left)
-        return len(await history(site)) > after + 60 and left_now > 20
+        return len(await history(site)) > after + 48 and left_now > 24
 
     await site.until(all_went_on)
     assert [each.returncode for each in running] == [None] * 3
     await site.stop(*running)
     await site.read_clock()
-    await site.settles(*["1d"] * 17)
+    await site.settles(*RELAY_ENDS)

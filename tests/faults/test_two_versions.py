@@ -54,7 +54,7 @@ def next_version(tmp_path: Path) -> Path:
 
 async def test_two_versions_work_side_by_side_during_a_deploy(site: Site, next_version: Path) -> None:
     await site.read_clock()
-    await site.house.campaign(people(40), RELAY)
+    await site.house.campaign(people(16), RELAY)
     hurried = {"STAGE_DELAY_FACTOR": "0.3", "MAX_BATCH_SIZE": "10", "LOG_LEVEL": "WARNING"}
     old = [await site.start(command, **hurried) for command in ("tick", "work")]
     await site.until(lambda: site.is_any("stage_history WHERE seq = 3"))
@@ -67,7 +67,7 @@ async def test_two_versions_work_side_by_side_during_a_deploy(site: Site, next_v
 
     new = [await site.start(command, program=next_version, **hurried) for command in ("tick", "work")]
     # more to do than the old ones alone will have done by the time the new ones are up
-    await site.house.campaign([each | {"key": f"later-{each['key']}"} for each in people(40)], RELAY, name="Later")
+    await site.house.campaign([each | {"key": f"later-{each['key']}"} for each in people(16)], RELAY, name="Later")
     await site.until(lambda: site.is_none("conversations WHERE status = 'active'"))
     await site.until(lambda: site.is_none("outbox WHERE status <> 'sent'"))
     assert [each.returncode for each in (*old, *new)] == [None] * 4

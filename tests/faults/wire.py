@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 When = Literal["sent", "answered"]
 _ENCRYPTION = {80877103, 80877104}  # SSLRequest, GSSENCRequest
 _LINGER_NOT = struct.pack("ii", 1, 0)  # closing sends a reset
