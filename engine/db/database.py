@@ -201,12 +201,9 @@ def translate(error: BaseException, url: URL | None = None) -> RepositoryError:
     diagnosis = getattr(getattr(cause, "diag", None), "message_primary", None) or ""
     detail = f": {diagnosis}" if sqlstate.startswith(_PLAIN) else ""
     told = _TOLD.get(sqlstate, f"the database refused (SQLSTATE {sqlstate or 'unknown'}){detail}")
-    return RepositoryError(
-        told,
-        hint=_HINTS.get(sqlstate, _HINTS.get(sqlstate[:2], "")),
-        sqlstate=sqlstate,
-        retryable=sqlstate.startswith(_RETRYABLE),
-    )
+    retryable = sqlstate.startswith(_RETRYABLE)
+    hint = _HINTS.get(sqlstate, _HINTS.get(sqlstate[:2], "Nothing was lost, so try again." if retryable else ""))
+    return RepositoryError(told, hint=hint, sqlstate=sqlstate, retryable=retryable)
 
 
 def _unreachable(cause: BaseException, url: URL | None) -> RepositoryError:
