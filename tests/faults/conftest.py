@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -42,10 +43,18 @@ async def proxy(durable: EmbeddedPostgres) -> AsyncIterator[Proxy]:
 async def site(durable: EmbeddedPostgres, proxy: Proxy, tmp_path: Path) -> AsyncIterator[Site]:
     """A database of this test's own with the engine on it, reached past the proxy; its processes are ended."""
     name = f"site{next(_numbers)}"
-    with psycopg.connect(durable.conninfo(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE pattern")
-    async with open_site(durable, name, proxy, tmp_path) as site:
-        yield site
+    _administer(durable, f"CREATE DATABASE {name} TEMPLATE pattern")
+    try:
+        async with open_site(durable, name, proxy, tmp_path) as site:
+            yield site
+    finally:  # recovery after a crash opens every file there is, so none is left behind
+        _administer(durable, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _administer(server: EmbeddedPostgres, statement: LiteralString) -> None:
+    server.start()  # a test may have left it dead
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        connection.execute(statement)
 
 
 @pytest.fixture
