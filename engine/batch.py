@@ -379,7 +379,8 @@ def load_conversation(row: Kin, campaign: Campaign, context: Context | None = No
         status = "paused" if campaign.paused else "active"
     it = Conversation(row.ids[0], row.stage, status, row.seq, row.entered_at[0], row.timezone, row.locale)
     it.started_at = row.started_at[0]
-    campaign.codec.load(it, context or campaign.codec.context(None), row.progress, row.pending[0])
+    context = context or campaign.codec.context(row.contexts[0] if row.contexts else None)
+    campaign.codec.load(it, context, row.progress, row.pending[0])
     return it
 
 

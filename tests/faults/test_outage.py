@@ -1,0 +1,41 @@
+"""The server cannot be reached for a while: a program that runs goes on by itself, and says so in a few lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.faults.site import RELAY, RELAY_ENDS, Site
+from tests.integration.builders import neighbours
+
+LINES_OF_A_LOOP = 12  # error lines that one outage may cost each loop
+
+
+async def test_a_program_outlives_an_outage_and_does_not_flood_its_log(site: Site) -> None:
+    await site.read_clock()
+    await site.house.campaign(neighbours(20), RELAY)
+    program = await site.start("run")
+
+    async def much_was_sent() -> bool:
+        return len(site.written()) > 20
+
+    async def tried_often_enough() -> bool:
+        return site.proxy.attempts >= 6
+
+    await site.until(much_was_sent)
+    with site.proxy.unreachable():
+        await site.until(tried_often_enough)
+    before = await site.steps()
+
+    async def it_went_on() -> bool:
+        return await site.steps() > before + 20
+
+    await site.until(it_went_on)
+    await site.stop(program)
+    lines = [line for line in site.logs(program) if line["level"] == "error"]
+    by_loop = Counter(line["event"].split()[0] for line in lines)
+    assert lines
+    assert all("cannot reach the database" in line["error"] for line in lines)
+    assert max(by_loop.values()) <= LINES_OF_A_LOOP, by_loop
+    assert "Traceback" not in site.errors(program)
+    await site.read_clock()
+    await site.settles(*RELAY_ENDS)
