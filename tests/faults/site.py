@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 # The hot statements, by a text that each has and no other.
 CLAIM = "FOR UPDATE SKIP LOCKED"
 ANSWERS = "FROM campaign_engine.responses"
+DECIDED = "enable_nestloop"  # what a write begins with, while the server still waits for it
 WRITE = "INTO campaign_engine.stage_history"
 LEASE = "SET status = 'leased'"
 MARK = "lease_until = NULL"

@@ -14,7 +14,7 @@ from engine.core.errors import RepositoryError
 from engine.db.campaigns import CampaignRepository
 from engine.db.database import Database
 from engine.runner import Runner
-from tests.faults.site import WRITE, Site, refusing
+from tests.faults.site import DECIDED, WRITE, Site, refusing
 from tests.integration.builders import House, person
 
 FULL = "53100"
@@ -148,7 +148,7 @@ async def test_a_tick_that_waits_too_long_for_a_lock_gives_way(site: Site, far: 
 async def test_a_tick_that_dawdles_in_its_transaction_is_cut_off_and_begins_anew(site: Site, far: House) -> None:
     await site.talk()
     far.clock.instant = site.house.clock.instant
-    with site.proxy.hold(WRITE) as hold:
+    with site.proxy.hold(DECIDED) as hold:
         tick = asyncio.create_task(far.app.tick.run_once())
         await hold.wait()
         await site.until_quiet()  # the server has ended its transaction
@@ -169,7 +169,7 @@ async def test_a_tick_whose_backend_is_terminated_begins_anew(site: Site, far: H
         await hold.wait()
         await site.house.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle in transaction'"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
         )
         await site.until_quiet()
         hold.release()
