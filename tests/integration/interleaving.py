@@ -1,0 +1,187 @@
+"""A database and a crew at work on it, each on connections of their own: what `test_interleavings` plays with."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterator
+from datetime import datetime
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from engine.channels.registry import Channels
+from engine.core.errors import ChannelError
+from engine.db.database import Database
+from engine.db.tables import metadata
+from engine.manager import CampaignManager
+from engine.poller import Poller
+from engine.registry import TypeRegistry
+from engine.tick import Tick
+from engine.worker import Worker
+from tests.integration.builders import NOW, TALK, House, a_settings, neighbours
+from tests.integration.postroom import Mailbox
+from tests.integration.stepping import Operation, Stage
+
+MAZE = """
+campaign_type: maze
+version: 1
+facts: {first_name: text, since: "date?", seats: "int?"}
+responses: {intent: {stop: {any_word: [stop]}, "yes": {any_word: [yes]}, back: {any_word: [back]}}}
+channel: email
+limits: {cooldown: 1h}
+ends_within: {at_most: 90d, then: gave_up}
+start: hall
+always:
+  - {when: intent == "stop", go: opted_out}
+  - {when: event == "called", go: stay, do: [{emit: rang}], at_most: 2}
+stages:
+  hall:
+    visits: {at_most: 3, then: gave_up}
+    on_enter: [{send: welcome, when: since is missing or seats > 3}]
+    follow_ups: [{after: 48h, send: bump}, {after: 48h, send: bump}]
+    on_response: [{when: intent == "yes", go: room}, {otherwise: fork}]
+    on_event: {opened: {go: stay, do: [{send: tip, after: 4h}, {emit: warm}], at_most: 1}}
+    timers: [{after: 10d, go: fork}]
+  room:
+    visits: {at_most: 3, then: gave_up}
+    min_stay: 24h
+    on_enter: [{send: offer, after: 2h}, {assign: {to: sales}}]
+    follow_ups: [{after: 24h, send: bump}]
+    escalate: [{after: 4h, to: manager}]
+    on_response: [{when: intent == "yes", go: bought}, {when: intent == "back", go: hall}, {otherwise: fork}]
+    timers: [{after: 20d, go: hall}]
+  fork:
+    split: [{share: 50%, go: room}, {when: seats > 3, go: hall}, {otherwise: gave_up}]
+exits:
+  bought: {outcome: won, on_enter: [{send: thanks}]}
+  gave_up: lost
+  opted_out: stopped
+messages:
+  welcome: {text: "Hi {{ first_name }}"}
+  bump: {text: Are you there}
+  tip: {text: A tip}
+  offer: {text: An offer}
+  thanks: {text: Thank you}
+"""
+TYPES = {"talk": TALK, "maze": MAZE}
+PEOPLE = neighbours(4) + neighbours(2, "bob")
+KEYS = [each["key"] for each in PEOPLE]
+KEPT = {"campaign_types", "send_gates"}  # of the tables, from one example to the next
+PARTS = ["tick a", "tick b", "worker a", "worker b", "poller"]
+DESKS = ["desk a", "desk b", "desk c"]
+MOST_ATTEMPTS = 3
+
+Work = Coroutine[Any, Any, Any]
+
+
+class Fickle(Mailbox):
+    """A mailbox that takes nothing while `trouble` says what is wrong."""
+
+    trouble: ChannelError | None = None
+
+    def forget(self) -> None:
+        self.taken, self.left, self.trouble = [], [], None
+
+    async def flush(self) -> None:
+        if self.trouble is not None:
+            self.taken = []
+            raise self.trouble
+        await super().flush()
+
+
+class Actor:
+    """A process: its own connections, and what it is doing."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.batch_size = 100
+        self.operation: Operation | None = None
+        self.database = Database(world.url)
+        self.assemble()
+
+    def assemble(self) -> None:
+        """Its parts as they are at the start of a process, their chances fixed."""
+        world, given = self.world, a_settings(max_attempts=MOST_ATTEMPTS, max_batch_size=self.batch_size)
+        common = (given, world.house.clock)
+        self.stopping = False
+        self.manager = CampaignManager(self.database, *common, world.registry)
+        self.tick = Tick(self.database, *common, world.registry)
+        self.worker = Worker(self.database, *common, Channels({"email": world.mail}), world.registry, Random(1))
+        self.poller = Poller(self.database, *common, world.registry, self.tick.end_campaign)
+        fix_chances(self.tick, self.manager)
+
+    async def restart(self) -> None:
+        """A new process in place of this one, which is over."""
+        await self.database.close()
+        self.database = Database(self.world.url)
+        self.operation = None
+        self.assemble()
+
+    def next_pass(self, *, whole: bool) -> Work:
+        """What it does unasked: one pass, or as many as there is work for."""
+        if self.name.startswith("tick"):
+            return self.tick.drain() if whole else self.tick.run_once()
+        if self.name.startswith("worker"):
+            return self.worker.drain() if whole else self.worker.work_once()
+        return self.poller.poll_once()
+
+    def stop(self) -> None:
+        self.stopping = True
+        self.tick.stop()
+        self.worker.stop()
+
+
+def fix_chances(*parts: object) -> None:
+    """Seed every `Random` in these parts and theirs."""
+    for part in parts:
+        for each in vars(part).values():
+            if isinstance(each, Random):
+                each.seed(1)
+            elif type(each).__module__.startswith("engine.") and hasattr(each, "__dict__"):
+                fix_chances(each)
+
+
+class World:
+    """One database and everybody on it, for all the examples of a run, which follow each other in it."""
+
+    def __init__(self, url: str, stage: Stage) -> None:
+        self.url = url
+        self.stage = stage
+        self.registry = TypeRegistry()
+        self.mail = Fickle()
+        self.actors: dict[str, Actor] = {}
+        self._numbers: Iterator[int] = iter(())
+
+    async def open(self) -> None:
+        self.house = House(Database(self.url), max_attempts=MOST_ATTEMPTS)
+        for source in TYPES.values():
+            await self.house.register(source)
+        name = self.house.database.url.database
+        await self.house.sql(f"ALTER DATABASE \"{name}\" SET deadlock_timeout = '100ms'")
+        await self.stage.open(self.house.database.url.set(drivername="postgresql").render_as_string(False))
+        self.actors = {name: Actor(self, name) for name in PARTS + DESKS}
+
+    async def close(self) -> None:
+        for each in [self.house, *self.actors.values()]:
+            await each.database.close()
+        await self.stage.close()
+
+    async def begin(self, batch_sizes: dict[str, int]) -> None:
+        """An empty database at the beginning of time, and new processes."""
+        tables = [name for name in metadata.tables if name.split(".")[1] not in KEPT]
+        await self.house.sql(f"TRUNCATE {', '.join(tables)}")
+        self.house.clock.instant = NOW
+        self.mail.forget()
+        self.house.mail.left = []
+        self._numbers = iter(range(1, 1_000))
+        fix_chances(self.house.app.tick, self.house.app.worker)
+        for name, actor in self.actors.items():
+            actor.batch_size = batch_sizes.get(name, 100)
+            if actor.operation is not None:  # the example before ended in the middle
+                await self.stage.kill(actor.operation)
+                await actor.restart()
+            actor.assemble()
+
+    def new_id(self, now: datetime) -> UUID:
+        """In place of the engine's own, which are drawn: they decide who stands before whom."""
+        return UUID(int=int(now.timestamp()) << 80 | next(self._numbers))
