@@ -8,9 +8,13 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from engine.campaigns import NewCampaign, create_campaign
 from engine.channels.registry import Channels
 from engine.core.errors import ChannelError
+from engine.db.buckets import bucket_of_key
+from engine.db.campaigns import CampaignRepository
 from engine.db.database import Database
+from engine.db.metrics import MetricsRepository
 from engine.db.tables import metadata
 from engine.manager import CampaignManager
 from engine.poller import Poller
@@ -63,7 +67,7 @@ messages:
   thanks: {text: Thank you}
 """
 TYPES = {"talk": TALK, "maze": MAZE}
-PEOPLE = neighbours(4) + neighbours(2, "bob")
+PEOPLE = neighbours(3) + neighbours(1, "bob")
 KEYS = [each["key"] for each in PEOPLE]
 KEPT = {"campaign_types", "send_gates"}  # of the tables, from one example to the next
 PARTS = ["tick a", "tick b", "worker a", "worker b", "poller"]
@@ -166,8 +170,42 @@ class World:
             await each.database.close()
         await self.stage.close()
 
+    @property
+    def busy(self) -> list[Actor]:
+        return [each for each in self.actors.values() if each.operation is not None]
+
+    def over(self) -> Iterator[Operation]:
+        """What has come to an end since the last look; whoever did it is free."""
+        for actor in self.busy:
+            if actor.operation is not None and actor.operation.is_over:
+                operation, actor.operation = actor.operation, None
+                yield operation
+
+    async def start(self, actor: Actor, work: Work) -> None:
+        actor.operation = self.stage.start(actor.name, work)
+
+    async def kill(self, actor: Actor) -> None:
+        """End a process in the midst of what it does; another takes its place."""
+        assert actor.operation is not None
+        await self.stage.kill(actor.operation)
+        await actor.restart()
+
+    async def create(self, wanted: NewCampaign) -> str:
+        async with self.house.database.transaction() as connection:
+            return str(await create_campaign(connection, self.house.clock, self.registry, wanted))
+
+    async def request(self, payload: dict[str, Any]) -> None:
+        async with self.house.database.transaction() as connection:
+            await CampaignRepository(connection).insert_request(payload)
+
+    async def compact(self, limit: int) -> None:
+        async with self.actors[DESKS[0]].database.transaction() as connection:
+            await MetricsRepository(connection).compact_deltas(bucket_of_key(KEYS[0]), limit)
+
     async def begin(self, batch_sizes: dict[str, int]) -> None:
         """An empty database at the beginning of time, and new processes."""
+        for actor in self.busy:  # if the example before found something
+            await self.kill(actor)
         tables = [name for name in metadata.tables if name.split(".")[1] not in KEPT]
         await self.house.sql(f"TRUNCATE {', '.join(tables)}")
         self.house.clock.instant = NOW
@@ -177,9 +215,6 @@ class World:
         fix_chances(self.house.app.tick, self.house.app.worker)
         for name, actor in self.actors.items():
             actor.batch_size = batch_sizes.get(name, 100)
-            if actor.operation is not None:  # the example before ended in the middle
-                await self.stage.kill(actor.operation)
-                await actor.restart()
             actor.assemble()
 
     def new_id(self, now: datetime) -> UUID:

@@ -17,7 +17,6 @@ import asyncio
 import os
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,14 +24,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from engine.campaigns import NewCampaign, create_campaign
+from engine.campaigns import NewCampaign
 from engine.core.durations import parse_duration
 from engine.core.errors import ChannelError, DecisionError, RefusedError, RepositoryError, UnknownError
 from engine.db.buckets import bucket_of_key
 from engine.db.campaigns import CampaignRepository
 from engine.db.invariants import find_violations
-from engine.db.metrics import MetricsRepository
-from engine.enrolment import Enrolment
 from engine.manager import CampaignManager
 from tests.integration.builders import as_json, conversation_of
 from tests.integration.interleaving import DESKS, KEYS, PARTS, PEOPLE, TYPES, Actor, Work, World
@@ -40,8 +37,9 @@ from tests.integration.stepping import Operation, stepping
 
 ALL_STEPS = 300  # that none should need
 MOST_CAMPAIGNS = 3
-MOST_MONTHS = 9
-STAGES = ["hello", "offer", "human", "hall", "room", "gave_up", "opted_out"]
+MOST_JUMPS = 9
+MOST_ROUNDS = 9
+AUDIENCE = {"recipients": PEOPLE}
 ROLLED_BACK = ("40001", "40P01", "55P03")
 PARKED_IN_THE_MIDST = """
     SELECT CAST(c.id AS text), CAST(c.campaign_id AS text), 'is parked while its campaign goes on'
@@ -67,286 +65,235 @@ SENT = """
     SELECT concat_ws(':', conversation_id, seq, ordinal) FROM campaign_engine.outbox WHERE status = 'sent'
 """
 
-steps = st.one_of(st.just(ALL_STEPS), st.integers(0, 30))
-spans = st.sampled_from(["1s", "1m", "6m", "1h", "3h", "24h", "48h", "72h", "240h", "720h"])
+Request = Callable[[CampaignManager, str], Work]
+CAMPAIGN_IS: dict[str, Request] = {
+    "paused": lambda manager, campaign: manager.pause_campaign(campaign),
+    "resumed": lambda manager, campaign: manager.resume_campaign(campaign),
+    "cancelled": lambda manager, campaign: manager.cancel_campaign(campaign),
+    "enrolled again": lambda manager, campaign: manager.initialize_campaign_conversations(campaign),
+}
+CONVERSATION_IS: dict[str, Request] = {
+    "advanced": lambda manager, each: manager.advance_conversation_stage(each),
+    "completed": lambda manager, each: manager.mark_conversation_complete(each),
+    "told of two seats": lambda manager, each: manager.update_conversation_state(each, {"seats": 2}),
+    "told of five seats": lambda manager, each: manager.update_conversation_state(each, {"seats": 5}),
+}
+if hasattr(CampaignManager, "move_conversation"):
+    for stage in ("hello", "offer", "hall", "room", "gave_up"):
+        CONVERSATION_IS[f"moved to {stage}"] = lambda manager, each, stage=stage: manager.move_conversation(
+            each, stage, reason="drill"
+        )
+if hasattr(CampaignManager, "retry_conversation"):
+    CONVERSATION_IS["retried"] = lambda manager, each: manager.retry_conversation(each)
+
+steps = st.one_of(st.just(ALL_STEPS), st.integers(0, 25))
+places = st.integers(0, 7)  # in a list that may be shorter, or empty: whatever there is, as much is drawn
+keys = st.sampled_from(KEYS)
+types = st.sampled_from(sorted(TYPES))
 
 
 class Interleavings(RuleBasedStateMachine):
-    """All that may happen. A rule about somebody who is busy, or about a campaign that is not there, does nothing."""
+    """All that may happen. A rule that finds nobody free, or nothing under way, does nothing."""
 
     def __init__(self, world: World, runner: asyncio.Runner) -> None:
         super().__init__()
         self.world = world
         self.run = runner.run
-        self.campaigns: list[str] = []
+        self.campaigns: list[str] = []  # empty while the poller has not made it
         self.half_resumed: set[str] = set()  # whose resuming did not end well, so that somebody has to repeat it
-        self.crashes = False
+        self.all_die = False
 
     # ---- beginnings --------------------------------------------------------------------------------------------
 
     @initialize(
-        batches=st.fixed_dictionaries({name: st.integers(1, 7) for name in PARTS}),
-        crashes=st.booleans(),
-        type=st.sampled_from(sorted(TYPES)),
-        head_start=st.booleans(),
+        batch_sizes=st.fixed_dictionaries({name: st.integers(1, 5) for name in PARTS}),
+        all_die=st.booleans(),
+        type=types,
+        head_start=st.integers(0, 3),
     )
-    def begin(self, batches: dict[str, int], crashes: bool, type: str, head_start: bool) -> None:
-        self.crashes = crashes
-        self.run(self.world.begin(batches))
-        self.new_campaign(type, "normal", None, None, len(KEYS), ALL_STEPS)
-        if head_start:
-            self.pass_by("tick a", False, ALL_STEPS)
+    def begin(self, batch_sizes: dict[str, int], all_die: bool, type: str, head_start: int) -> None:
+        self.all_die = all_die
+        self.run(self.world.begin(batch_sizes))
+        self.new_campaign(type, "normal", None, None, ALL_STEPS)
+        for who in ["tick a", "worker a", "tick a"][:head_start]:
+            self.pass_by(who, whole=True, steps=ALL_STEPS)
 
     @rule(
-        type=st.sampled_from(sorted(TYPES)),
+        type=types,
         priority=st.sampled_from(["high", "normal", "low"]),
-        starts=st.one_of(st.none(), spans),
-        ends=st.one_of(st.none(), st.sampled_from(["72h", "240h", "720h"])),
-        count=st.integers(1, len(KEYS)),
+        starts=st.sampled_from([None, "1h", "48h"]),
+        ends=st.sampled_from([None, "72h", "240h"]),
         steps=steps,
     )
-    def new_campaign(
-        self, type: str, priority: str, starts: str | None, ends: str | None, count: int, steps: int
-    ) -> None:
-        """Made at once, enrolled step by step."""
-        if len(self.campaigns) == MOST_CAMPAIGNS:
-            return
-        starts_at = self.after(starts) if starts else None
-        wanted = NewCampaign(
-            "Spring",
-            type,
-            priority=priority,
-            starts_at=starts_at,
-            ends_at=self.after(ends, starts_at) if ends else None,
-            audience={"recipients": PEOPLE[:count]},
-        )
-        campaign = self.run(self._create(wanted))
-        self.campaigns.append(campaign)
-        self.ask(lambda manager: manager.initialize_campaign_conversations(campaign), steps)
-
-    async def _create(self, wanted: NewCampaign) -> str:
-        async with self.world.house.database.transaction() as connection:
-            return str(await create_campaign(connection, self.world.house.clock, self.world.registry, wanted))
-
-    @rule(type=st.sampled_from(sorted(TYPES)), count=st.integers(1, len(KEYS)))
-    def request(self, type: str, count: int) -> None:
-        """A campaign that the poller is to make."""
-
-        async def insert() -> None:
-            async with self.world.house.database.transaction() as connection:
-                payload = {"name": "Asked for", "type": type, "recipients": PEOPLE[-count:]}
-                await CampaignRepository(connection).insert_request(payload)
-
+    def new_campaign(self, type: str, priority: str, starts: str | None, ends: str | None, steps: int) -> None:
+        """Made at once, its audience enrolled step by step."""
         if len(self.campaigns) < MOST_CAMPAIGNS:
-            self.campaigns.append("")  # not known yet
-            self.run(insert())
+            starts_at = self.after(starts) if starts else None
+            ends_at = self.after(ends, starts_at) if ends else None
+            wanted = NewCampaign(
+                "Spring", type, priority=priority, starts_at=starts_at, ends_at=ends_at, audience=AUDIENCE
+            )
+            campaign = self.run(self.world.create(wanted))
+            self.campaigns.append(campaign)
+            self.ask(lambda manager: manager.initialize_campaign_conversations(campaign), steps)
 
-    @rule(which=st.integers(0, 2), count=st.integers(1, len(KEYS)), steps=steps)
-    def enrol_again(self, which: int, count: int, steps: int) -> None:
-        if campaign := self.campaign(which):
-            world = self.world
-
-            async def enrol(manager: CampaignManager) -> None:
-                database = manager._database
-                await Enrolment(database, world.house.clock, world.registry).enrol_recipients(campaign, PEOPLE[-count:])
-
-            self.ask(enrol, steps)
+    @rule(type=types)
+    def request(self, type: str) -> None:
+        """The poller is to make a campaign."""
+        if len(self.campaigns) < MOST_CAMPAIGNS:
+            self.campaigns.append("")
+            self.run(self.world.request({"name": "Asked for", "type": type, **AUDIENCE}))
 
     # ---- those who work ----------------------------------------------------------------------------------------
 
-    @rule(who=st.sampled_from(PARTS), whole=st.booleans(), steps=steps)
-    def pass_by(self, who: str, whole: bool, steps: int) -> None:
-        """A tick, worker or poller goes on with what it does, or begins its next pass."""
-        actor = self.world.actors[who]
-        if actor.operation is None:
-            if actor.stopping:
-                self.run(actor.restart())
-            self.start(actor, actor.next_pass(whole=whole))
-        self.go_on(actor, steps)
+    @rule(who=st.sampled_from(["tick a", "tick b"]), whole=st.booleans(), steps=steps)
+    def tick(self, who: str, whole: bool, steps: int) -> None:
+        self.pass_by(who, whole=whole, steps=steps)
 
-    @rule(who=st.sampled_from(DESKS + PARTS), steps=steps)
-    def carry_on(self, who: str, steps: int) -> None:
-        self.go_on(self.world.actors[who], steps)
+    @rule(who=st.sampled_from(["worker a", "worker b"]), whole=st.booleans(), steps=steps)
+    def work(self, who: str, whole: bool, steps: int) -> None:
+        self.pass_by(who, whole=whole, steps=steps)
 
-    @rule(who=st.sampled_from(PARTS))
-    def stop(self, who: str) -> None:
-        """As SIGTERM does: what is in hand is finished, and another process takes its place."""
-        actor = self.world.actors[who]
-        actor.stop()
-        self.go_on(actor, ALL_STEPS)
+    @rule(steps=steps)
+    def poll(self, steps: int) -> None:
+        self.pass_by("poller", whole=True, steps=steps)
 
-    @rule(whose=st.sampled_from(KEYS), steps=steps)
-    def compact(self, whose: str, steps: int) -> None:
-        async def compact(manager: CampaignManager) -> None:
-            async with manager._database.transaction() as connection:
-                await MetricsRepository(connection).compact_deltas(bucket_of_key(whose), limit=9)
+    @rule(place=places, steps=steps)
+    def go_on(self, place: int, steps: int) -> None:
+        """Somebody who is at something goes on with it."""
+        if busy := self.world.busy:
+            self.let_on(busy[place % len(busy)], steps)
 
-        self.ask(compact, steps)
-
-    @rule(trouble=st.sampled_from(["", "passing", "for good"]))
-    def post(self, trouble: str) -> None:
-        """The channel fails from now on, or works again."""
-        self.world.mail.trouble = ChannelError("no", retryable=trouble == "passing") if trouble else None
+    @rule(span=st.sampled_from(["1m", "6m", "1h", "24h", "48h", "240h", "720h"]))
+    def wait(self, span: str) -> None:
+        self.world.house.wait(span)
 
     # ---- those who write, and those who look after it ------------------------------------------------------------
 
     @rule(
-        which=st.integers(0, 2),
-        who=st.sampled_from(KEYS),
-        text=st.sampled_from(["yes", "stop", "back", "what?"]),
+        place=places,
+        who=keys,
+        text=st.sampled_from(["yes", "what?", "back", "stop"]),
         message=st.integers(0, 9),
         late=st.sampled_from(["0s", "0s", "1m", "72h"]),
         steps=steps,
     )
-    def reply(self, which: int, who: str, text: str, message: int, late: str, steps: int) -> None:
+    def reply(self, place: int, who: str, text: str, message: int, late: str, steps: int) -> None:
         given = {"message_id": f"m{message}", "received_at": self.after("0s") - parse_duration(late).nominal}
-        self.ask_about(which, lambda manager, campaign: manager.record_response(campaign, who, text, **given), steps)
+        self.ask_about(place, lambda manager, campaign: manager.record_response(campaign, who, text, **given), steps)
 
     @rule(
-        which=st.one_of(st.none(), st.integers(0, 2)),
-        who=st.sampled_from(KEYS),
+        place=places,
+        everywhere=st.booleans(),
+        who=keys,
         name=st.sampled_from(["opened", "called"]),
         message=st.integers(0, 9),
         steps=steps,
     )
-    def event(self, which: int | None, who: str, name: str, message: int, steps: int) -> None:
-        campaign = self.campaign(which) if which is not None else None
-        self.ask(lambda manager: manager.record_event(campaign, who, name, message_id=f"e{message}"), steps)
+    def event(self, place: int, everywhere: bool, who: str, name: str, message: int, steps: int) -> None:
+        given = {"message_id": f"e{message}"}
+        self.ask_about(
+            place,
+            lambda manager, campaign: manager.record_event(None if everywhere else campaign, who, name, **given),
+            steps,
+        )
 
-    @rule(which=st.integers(0, 2), steps=steps)
-    def pause(self, which: int, steps: int) -> None:
-        self.ask_about(which, lambda manager, campaign: manager.pause_campaign(campaign), steps)
-
-    @rule(which=st.integers(0, 2), steps=steps)
-    def resume(self, which: int, steps: int) -> None:
-        if campaign := self.campaign(which):
-            self.ask(lambda manager: self._resume(manager, campaign), steps)
+    @rule(place=places, what=st.sampled_from(sorted(CAMPAIGN_IS)), steps=steps)
+    def campaign_is(self, place: int, what: str, steps: int) -> None:
+        request = self._resume if what == "resumed" else CAMPAIGN_IS[what]
+        self.ask_about(place, request, steps)
 
     async def _resume(self, manager: CampaignManager, campaign: str) -> None:
         self.half_resumed.add(campaign)
-        await manager.resume_campaign(campaign)
+        await CAMPAIGN_IS["resumed"](manager, campaign)
         self.half_resumed.discard(campaign)
 
-    @rule(which=st.integers(0, 2), steps=steps)
-    def cancel(self, which: int, steps: int) -> None:
-        self.ask_about(which, lambda manager, campaign: manager.cancel_campaign(campaign), steps)
+    @rule(place=places, who=keys, what=st.sampled_from(sorted(CONVERSATION_IS)), steps=steps)
+    def conversation_is(self, place: int, who: str, what: str, steps: int) -> None:
+        self.ask_about(
+            place, lambda manager, campaign: CONVERSATION_IS[what](manager, conversation_of(campaign, who)), steps
+        )
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(KEYS), end=st.booleans(), steps=steps)
-    def one(self, which: int, who: str, end: bool, steps: int) -> None:
-        """Somebody does what is due for one conversation, or ends it."""
-        if campaign := self.campaign(which):
-            id = conversation_of(campaign, who)
-            self.ask(
-                lambda manager: (
-                    manager.mark_conversation_complete(id) if end else manager.advance_conversation_stage(id)
-                ),
-                steps,
-            )
+    # ---- what goes wrong, and what goes on beside ------------------------------------------------------------------
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(KEYS), seats=st.integers(1, 6), steps=steps)
-    def learn(self, which: int, who: str, seats: int, steps: int) -> None:
-        if campaign := self.campaign(which):
-            id = conversation_of(campaign, who)
-            self.ask(lambda manager: manager.update_conversation_state(id, {"seats": seats}), steps)
+    @rule(place=places, how=st.sampled_from(["killed", "cut off", "not answered"]), steps=steps)
+    def harm(self, place: int, how: str, steps: int) -> None:
+        """Somebody's process dies, or their connection, or what the server answers next is lost."""
+        if busy := self.world.busy:
+            actor = busy[place % len(busy)]
+            assert actor.operation is not None
+            if how == "killed":
+                self.run(self.world.kill(actor))
+            elif how == "cut off":
+                self.run(self.world.stage.terminate(actor.operation))
+            else:
+                actor.operation.loses_answer = True
+            self.let_on(actor, steps)
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(KEYS), to=st.sampled_from(STAGES), steps=steps)
-    def move(self, which: int, who: str, to: str, steps: int) -> None:
-        self._if_it_can("move_conversation", which, who, steps, to, reason="drill")
+    @rule(place=places, who=keys, since=st.sampled_from(["soon", "2026-01-01"]))
+    def spoil(self, place: int, who: str, since: str) -> None:
+        """A date that is none, which a guard of MAZE reads, or one again; unless somebody is at that row."""
+        if campaign := self.campaign(place):
+            self.run(self.world.house.sql(SPOIL, id=conversation_of(campaign, who), since=as_json(since)))
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(KEYS), steps=steps)
-    def retry(self, which: int, who: str, steps: int) -> None:
-        self._if_it_can("retry_conversation", which, who, steps)
-
-    def _if_it_can(self, method: str, which: int, who: str, steps: int, *given: Any, **more: Any) -> None:
-        campaign = self.campaign(which)
-        if campaign and hasattr(CampaignManager, method):
-            id = conversation_of(campaign, who)
-            self.ask(lambda manager: getattr(manager, method)(id, *given, **more), steps)
-
-    @rule(which=st.integers(0, 2), who=st.sampled_from(KEYS), mend=st.booleans())
-    def spoil(self, which: int, who: str, mend: bool) -> None:
-        """A date that is none, which a guard of MAZE reads, unless somebody is at that row; or a date again."""
-        if campaign := self.campaign(which):
-            since = as_json("2026-01-01" if mend else "soon")
-            self.run(self.world.house.sql(SPOIL, id=conversation_of(campaign, who), since=since))
-
-    # ---- what goes by, and what goes wrong -----------------------------------------------------------------------
-
-    @rule(span=spans)
-    def wait(self, span: str) -> None:
-        self.world.house.wait(span)
-
-    @rule(who=st.sampled_from(PARTS + DESKS))
-    def kill(self, who: str) -> None:
-        actor = self.world.actors[who]
-        if actor.operation is not None:
-            self.run(self._kill(actor))
-
-    @rule(who=st.sampled_from(PARTS + DESKS), steps=steps)
-    def lose_connection(self, who: str, steps: int) -> None:
-        actor = self.world.actors[who]
-        if actor.operation is not None:
-            self.run(self.world.stage.terminate(actor.operation))
-            self.go_on(actor, steps)
-
-    @rule(who=st.sampled_from(PARTS + DESKS), steps=steps)
-    def lose_answer(self, who: str, steps: int) -> None:
-        """What it says next arrives, what comes back does not."""
-        actor = self.world.actors[who]
-        if actor.operation is not None:
-            actor.operation.loses_answer = True
-            self.go_on(actor, steps)
+    @rule(
+        what=st.sampled_from(["compact", "stop", "trouble", "no trouble"]),
+        who=st.sampled_from(PARTS),
+        passing=st.booleans(),
+        steps=steps,
+    )
+    def beside(self, what: str, who: str, passing: bool, steps: int) -> None:
+        """Counts are compacted; a process is told to stop; the channel fails from now on, or no longer."""
+        if what == "compact":
+            self.ask(lambda _: self.world.compact(steps), steps)
+        elif what == "stop":
+            self.world.actors[who].stop()
+            self.let_on(self.world.actors[who], steps)
+        else:
+            self.world.mail.trouble = ChannelError("no", retryable=passing) if what == "trouble" else None
 
     # ---- how ---------------------------------------------------------------------------------------------------
 
     def after(self, span: str, since: datetime | None = None) -> datetime:
         return (since or self.world.house.clock.instant) + parse_duration(span).nominal
 
-    def campaign(self, which: int) -> str:
-        """The id of a campaign; empty when there is none yet."""
-        return self.campaigns[which] if which < len(self.campaigns) else ""
+    def campaign(self, place: int) -> str:
+        """The id of a campaign; empty if that one is not made yet."""
+        return self.campaigns[place % len(self.campaigns)]
 
-    def ask_about(self, which: int, request: Callable[[CampaignManager, str], Work], steps: int) -> None:
-        if campaign := self.campaign(which):
+    def pass_by(self, who: str, *, whole: bool, steps: int) -> None:
+        """A part of the engine goes on with what it does, or begins its next pass."""
+        actor = self.world.actors[who]
+        if actor.operation is None:
+            if actor.stopping:
+                self.run(actor.restart())
+            self.run(self.world.start(actor, actor.next_pass(whole=whole)))
+        self.let_on(actor, steps)
+
+    def ask_about(self, place: int, request: Request, steps: int) -> None:
+        if campaign := self.campaign(place):
             self.ask(lambda manager: request(manager, campaign), steps)
 
     def ask(self, request: Callable[[CampaignManager], Work], steps: int) -> None:
         """Have a free desk do it; nobody does while all are busy."""
         free = [self.world.actors[name] for name in DESKS if self.world.actors[name].operation is None]
         if free:
-            self.start(free[0], request(free[0].manager))
-            self.go_on(free[0], steps)
+            self.run(self.world.start(free[0], request(free[0].manager)))
+            self.let_on(free[0], steps)
 
-    def start(self, actor: Actor, work: Work) -> None:
-        async def start() -> None:
-            actor.operation = self.world.stage.start(actor.name, work)
-
-        self.run(start())
-
-    def go_on(self, actor: Actor, steps: int) -> None:
+    def let_on(self, actor: Actor, steps: int) -> None:
+        """Let one make steps, and everybody see to what comes of it."""
         if actor.operation is not None:
             actor.operation.steps = steps
             self.run(self.world.stage.go_on())
-            self._close()
-
-    def _close(self) -> None:
-        """See to what has come to an end."""
-        for actor in self.world.actors.values():
-            if (operation := actor.operation) is not None and operation.is_over:
-                actor.operation = None
-                judge(operation)
-
-    async def _kill(self, actor: Actor) -> None:
-        assert actor.operation is not None
-        await self.world.stage.kill(actor.operation)
-        await actor.restart()
+        for operation in self.world.over():
+            judge(operation)
 
     # ---- what holds ----------------------------------------------------------------------------------------------
 
     @invariant()
     def everything_holds(self) -> None:
         if self.campaigns:
-            self._close()
             self.run(self._look())
 
     async def _look(self) -> None:
@@ -367,16 +314,16 @@ class Interleavings(RuleBasedStateMachine):
     async def _finish(self) -> None:
         """Everybody finishes or dies; then time passes until all is over that ever ends."""
         world, house = self.world, self.world.house
-        busy = [actor for actor in world.actors.values() if actor.operation is not None]
-        for actor in busy if self.crashes else ():
-            await self._kill(actor)
-        while busy := [actor for actor in world.actors.values() if actor.operation is not None]:
-            for actor in busy:
-                assert actor.operation is not None
+        for actor in world.busy if self.all_die else ():
+            await world.kill(actor)
+        for _ in range(MOST_ROUNDS):
+            for actor in world.busy:
                 actor.stop()
                 actor.operation.steps = ALL_STEPS
             await world.stage.go_on()
-            self._close()
+            for operation in world.over():
+                judge(operation)
+        assert world.busy == []
         assert await house.violations() == []
         world.mail.trouble = None
         await self._until_all_is_over()
@@ -390,13 +337,13 @@ class Interleavings(RuleBasedStateMachine):
             half = campaign["id"] in self.half_resumed and campaign["status"] in ("active", "scheduled")
             if half or campaign["status"] == "paused":
                 await house.manager.resume_campaign(campaign["id"])
-        for _ in range(MOST_MONTHS):
-            house.wait("30d")
+        for _ in range(MOST_JUMPS):
+            house.wait("60d")
             await house.app.poller.poll_once()
             await house.run()
             if not await house.sql(UNFINISHED):
                 return
-        raise AssertionError(f"not over after {MOST_MONTHS} months: {await house.sql(UNFINISHED)}")
+        raise AssertionError(f"not over after {MOST_JUMPS} jumps: {await house.sql(UNFINISHED)}")
 
 
 def judge(operation: Operation) -> None:
