@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from random import Random
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from engine.campaigns import NewCampaign, create_campaign
 from engine.channels.registry import Channels
-from engine.core.errors import ChannelError
+from engine.core.errors import ChannelError, DecisionError, RefusedError, RepositoryError, UnknownError
 from engine.db.buckets import bucket_of_key
 from engine.db.campaigns import CampaignRepository
 from engine.db.database import Database
@@ -23,7 +27,7 @@ from engine.tick import Tick
 from engine.worker import Worker
 from tests.integration.builders import NOW, TALK, House, a_settings, neighbours
 from tests.integration.postroom import Mailbox
-from tests.integration.stepping import Operation, Stage
+from tests.integration.stepping import Operation, Stage, stepping
 
 MAZE = """
 campaign_type: maze
@@ -69,10 +73,14 @@ messages:
 TYPES = {"talk": TALK, "maze": MAZE}
 PEOPLE = neighbours(3) + neighbours(1, "bob")
 KEYS = [each["key"] for each in PEOPLE]
-KEPT = {"campaign_types", "send_gates"}  # of the tables, from one example to the next
+ROW_TABLES = {  # of the others, the rows stay from one example to the next
+    name: name.split(".")[1] for name in metadata.tables if not name.endswith((".campaign_types", ".send_gates"))
+}
+_COPY = "INSERT INTO {0} OVERRIDING SYSTEM VALUE SELECT * FROM {1};"
 PARTS = ["tick a", "tick b", "worker a", "worker b", "poller"]
 DESKS = ["desk a", "desk b", "desk c"]
 MOST_ATTEMPTS = 3
+ROLLED_BACK = ("40001", "40P01", "55P03")
 
 Work = Coroutine[Any, Any, Any]
 
@@ -148,13 +156,15 @@ def fix_chances(*parts: object) -> None:
 class World:
     """One database and everybody on it, for all the examples of a run, which follow each other in it."""
 
-    def __init__(self, url: str, stage: Stage) -> None:
+    def __init__(self, url: str, stage: Stage, runner: asyncio.Runner) -> None:
         self.url = url
         self.stage = stage
+        self.run = runner.run
         self.registry = TypeRegistry()
         self.mail = Fickle()
         self.actors: dict[str, Actor] = {}
         self._numbers: Iterator[int] = iter(())
+        self._kept: dict[str, datetime] = {}
 
     async def open(self) -> None:
         self.house = House(Database(self.url), max_attempts=MOST_ATTEMPTS)
@@ -174,12 +184,12 @@ class World:
     def busy(self) -> list[Actor]:
         return [each for each in self.actors.values() if each.operation is not None]
 
-    def over(self) -> Iterator[Operation]:
-        """What has come to an end since the last look; whoever did it is free."""
+    def judge(self) -> None:
+        """See to what has come to an end, and raise what it should not have come to; whoever did it is free."""
         for actor in self.busy:
             if actor.operation is not None and actor.operation.is_over:
                 operation, actor.operation = actor.operation, None
-                yield operation
+                judge(operation)
 
     async def start(self, actor: Actor, work: Work) -> None:
         actor.operation = self.stage.start(actor.name, work)
@@ -202,13 +212,16 @@ class World:
         async with self.actors[DESKS[0]].database.transaction() as connection:
             await MetricsRepository(connection).compact_deltas(bucket_of_key(KEYS[0]), limit)
 
-    async def begin(self, batch_sizes: dict[str, int]) -> None:
-        """An empty database at the beginning of time, and new processes."""
+    async def begin(self, batch_sizes: dict[str, int], kept: str = "") -> None:
+        """New processes and an empty database at the beginning of time; or with the rows that were kept so called."""
         for actor in self.busy:  # if the example before found something
             await self.kill(actor)
-        tables = [name for name in metadata.tables if name.split(".")[1] not in KEPT]
-        await self.house.sql(f"TRUNCATE {', '.join(tables)}")
-        self.house.clock.instant = NOW
+        await self.stage.command("".join(map("DELETE FROM {};".format, ROW_TABLES)))
+        if kept:
+            await self.stage.command(
+                "".join(_COPY.format(table, f"{kept}_{name}") for table, name in ROW_TABLES.items())
+            )
+        self.house.clock.instant = self._kept.get(kept, NOW)
         self.mail.forget()
         self.house.mail.left = []
         self._numbers = iter(range(1, 1_000))
@@ -217,6 +230,45 @@ class World:
             actor.batch_size = batch_sizes.get(name, 100)
             actor.assemble()
 
+    async def keep(self, name: str) -> None:
+        """Keep the rows and the clock as they are, to begin with them again."""
+        await self.stage.command(
+            "".join(f"CREATE TABLE {name}_{own} AS TABLE {table};" for table, own in ROW_TABLES.items())
+        )
+        self._kept[name] = self.house.clock.instant
+
+    def keeps(self, name: str) -> bool:
+        return name in self._kept
+
+    @property
+    def first_campaign(self) -> UUID:
+        """The id of the campaign that an example makes first, if it does so at the beginning of time."""
+        return UUID(int=int(NOW.timestamp()) << 80 | 1)
+
     def new_id(self, now: datetime) -> UUID:
         """In place of the engine's own, which are drawn: they decide who stands before whom."""
         return UUID(int=int(now.timestamp()) << 80 | next(self._numbers))
+
+
+@contextmanager
+def a_world(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world on the database at `url`, open."""
+    with stepping(monkeypatch) as stage, asyncio.Runner() as runner:
+        world = World(url, stage, runner)
+        monkeypatch.setattr("engine.campaigns.uuid7", world.new_id)
+        for module in ("engine.manager", "engine.tick"):  # walking through empty buckets takes time and shows nothing
+            monkeypatch.setattr(f"{module}.BUCKETS", sorted({bucket_of_key(key) for key in KEYS}), raising=False)
+        world.run(world.open())
+        try:
+            yield world
+        finally:
+            world.run(world.close())
+
+
+def judge(operation: Operation) -> None:
+    """Raise what an operation should not have come to."""
+    error = operation.task.exception()
+    refused = operation.name in DESKS and isinstance(error, RefusedError | UnknownError | DecisionError)
+    again = isinstance(error, RepositoryError) and error.retryable
+    if error is not None and not refused and not (again and (operation.harmed or error.sqlstate in ROLLED_BACK)):
+        raise AssertionError(f"{operation} failed of itself") from error

@@ -182,6 +182,11 @@ class Stage:
                     queue.append(pid)
         return bool(ends) and ends <= standing
 
+    async def command(self, statements: str) -> None:
+        """Run statements, all in one transaction, past everybody."""
+        assert self._watcher is not None
+        await self._watcher.execute(statements)
+
     async def _fetch(self, statement: str, pids: list[int]) -> list[Any]:
         assert self._watcher is not None
         return await (await self._watcher.execute(statement, [pids])).fetchall()

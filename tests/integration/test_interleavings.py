@@ -13,34 +13,30 @@ It is derandomised, so every run tries the same. To look further, for as many ex
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
 
 from engine.campaigns import NewCampaign
 from engine.core.durations import parse_duration
-from engine.core.errors import ChannelError, DecisionError, RefusedError, RepositoryError, UnknownError
-from engine.db.buckets import bucket_of_key
+from engine.core.errors import ChannelError
 from engine.db.campaigns import CampaignRepository
 from engine.db.invariants import find_violations
 from engine.manager import CampaignManager
 from tests.integration.builders import as_json, conversation_of
-from tests.integration.interleaving import DESKS, KEYS, PARTS, PEOPLE, TYPES, Actor, Work, World
-from tests.integration.stepping import Operation, stepping
+from tests.integration.interleaving import DESKS, KEYS, PARTS, PEOPLE, TYPES, Actor, Work, World, a_world
 
 ALL_STEPS = 300  # that none should need
 MOST_CAMPAIGNS = 3
 MOST_JUMPS = 9
 MOST_ROUNDS = 9
 AUDIENCE = {"recipients": PEOPLE}
-ROLLED_BACK = ("40001", "40P01", "55P03")
 PARKED_IN_THE_MIDST = """
     SELECT CAST(c.id AS text), CAST(c.campaign_id AS text), 'is parked while its campaign goes on'
       FROM campaign_engine.conversations c JOIN campaign_engine.campaigns i ON i.id = c.campaign_id
@@ -95,10 +91,10 @@ types = st.sampled_from(sorted(TYPES))
 class Interleavings(RuleBasedStateMachine):
     """All that may happen. A rule that finds nobody free, or nothing under way, does nothing."""
 
-    def __init__(self, world: World, runner: asyncio.Runner) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__()
         self.world = world
-        self.run = runner.run
+        self.run = world.run
         self.campaigns: list[str] = []  # empty while the poller has not made it
         self.half_resumed: set[str] = set()  # whose resuming did not end well, so that somebody has to repeat it
         self.all_die = False
@@ -286,8 +282,7 @@ class Interleavings(RuleBasedStateMachine):
         if actor.operation is not None:
             actor.operation.steps = steps
             self.run(self.world.stage.go_on())
-        for operation in self.world.over():
-            judge(operation)
+        self.world.judge()
 
     # ---- what holds ----------------------------------------------------------------------------------------------
 
@@ -321,8 +316,7 @@ class Interleavings(RuleBasedStateMachine):
                 actor.stop()
                 actor.operation.steps = ALL_STEPS
             await world.stage.go_on()
-            for operation in world.over():
-                judge(operation)
+            world.judge()
         assert world.busy == []
         assert await house.violations() == []
         world.mail.trouble = None
@@ -346,35 +340,22 @@ class Interleavings(RuleBasedStateMachine):
         raise AssertionError(f"not over after {MOST_JUMPS} jumps: {await house.sql(UNFINISHED)}")
 
 
-def judge(operation: Operation) -> None:
-    """Raise what an operation should not have come to."""
-    error = operation.task.exception()
-    refused = operation.name in DESKS and isinstance(error, RefusedError | UnknownError | DecisionError)
-    again = isinstance(error, RepositoryError) and error.retryable
-    if error is not None and not refused and not (again and (operation.harmed or error.sqlstate in ROLLED_BACK)):
-        raise AssertionError(f"{operation} failed of itself") from error
+@pytest.fixture
+def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with a_world(database_url, monkeypatch) as world:
+        yield world
 
 
-def test_whatever_comes_between_every_conversation_moves_exactly_once(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whatever_comes_between_every_conversation_moves_exactly_once(world: World) -> None:
     examples = int(os.environ.get("INTERLEAVINGS", "0"))
     chosen = settings(
         max_examples=examples or 40,
         stateful_step_count=int(os.environ.get("INTERLEAVING_STEPS", "25")),
         derandomize=not examples,
         database=None,
+        phases=[Phase.generate, Phase.shrink],
         deadline=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    with stepping(monkeypatch) as stage, asyncio.Runner() as runner:
-        world = World(database_url, stage)
-        monkeypatch.setattr("engine.campaigns.uuid7", world.new_id)
-        for module in ("engine.manager", "engine.tick"):  # walking through empty buckets takes time and shows nothing
-            monkeypatch.setattr(f"{module}.BUCKETS", sorted({bucket_of_key(key) for key in KEYS}), raising=False)
-        runner.run(world.open())
-        try:
-            run_state_machine_as_test(lambda: Interleavings(world, runner), settings=chosen)
-        finally:
-            runner.run(world.close())
+    run_state_machine_as_test(lambda: Interleavings(world), settings=chosen)
