@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -64,7 +65,7 @@ def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
 
 
 async def prepare(world: World, ends: str | None, state: str) -> str:
-    """A campaign with a message to send, an event or an answer to take in for everybody, and what a pause held."""
+    """A campaign with messages to send and, unless it is quiet and paused, events and an answer to take in."""
     name = f"{state}_{ends}".lower()
     if world.keeps(name):
         await world.begin({}, kept=name)
@@ -78,9 +79,10 @@ async def prepare(world: World, ends: str | None, state: str) -> str:
     house.wait("1h")
     if state != "running":
         await house.manager.pause_campaign(campaign)
-    for who in (ANN, CARL):
-        await house.manager.record_event(campaign, who, "opened")
-    await house.manager.record_response(campaign, DAN, "yes")
+    if state != "quiet":
+        await house.manager.record_event(campaign, ANN, "opened")
+        await house.manager.record_event(campaign, CARL, "opened")
+        await house.manager.record_response(campaign, DAN, "yes")
     if state == "parked":
         await house.tick()
         await house.manager.record_response(campaign, BOB, "yes")
@@ -108,7 +110,7 @@ meetings = st.builds(
     second=st.sampled_from(sorted(DOINGS)),
     steps=st.integers(1, 30),
     more=st.one_of(st.just(EVERY_STEP), st.integers(1, 30)),
-    state=st.sampled_from(["running", "paused", "parked"]),
+    state=st.sampled_from(["running", "paused", "parked", "quiet"]),
     ends=st.sampled_from([None, "1h", "66m"]),
     passes=st.sampled_from(["0s", "10m", "240h"]),
     then=st.sampled_from(["goes on", "goes on", "dies", "is cut off", "is not answered"]),
@@ -131,6 +133,11 @@ def test_wherever_one_stands_still_the_other_may_do_what_it_does(world: World, m
 def test_a_message_that_leaves_while_its_conversation_is_decided_wakes_it(world: World) -> None:
     for steps in range(9, 18):
         world.run(meet(world, Meeting("tick a", "worker a", steps)))
+
+
+def test_a_tick_that_begins_while_a_campaign_is_resumed_parks_nobody_for_good(world: World) -> None:
+    for steps, more in product(range(3, 8), range(15, 19)):
+        world.run(meet(world, Meeting("resume", "tick a", steps, more, state="quiet", passes="240h")))
 
 
 async def meet(world: World, it: Meeting) -> None:
