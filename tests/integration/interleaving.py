@@ -137,6 +137,10 @@ class Actor:
             return self.worker.drain() if whole else self.worker.work_once()
         return self.poller.poll_once()
 
+    async def compact(self, limit: int) -> None:
+        async with self.database.transaction() as connection:
+            await MetricsRepository(connection).compact_deltas(bucket_of_key(KEYS[0]), limit)
+
     def stop(self) -> None:
         self.stopping = True
         self.tick.stop()
@@ -207,10 +211,6 @@ class World:
     async def request(self, payload: dict[str, Any]) -> None:
         async with self.house.database.transaction() as connection:
             await CampaignRepository(connection).insert_request(payload)
-
-    async def compact(self, limit: int) -> None:
-        async with self.actors[DESKS[0]].database.transaction() as connection:
-            await MetricsRepository(connection).compact_deltas(bucket_of_key(KEYS[0]), limit)
 
     async def begin(self, batch_sizes: dict[str, int], kept: str = "") -> None:
         """New processes and an empty database at the beginning of time; or with the rows that were kept so called."""

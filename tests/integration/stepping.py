@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from typing import Any
 
@@ -24,8 +24,8 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 _CURRENT: ContextVar[Operation | None] = ContextVar("operation", default=None)
-_LOOK_AGAIN = 0.002  # seconds between looks at who waits for whom
-_PATIENCE = 30.0  # seconds after which something hangs that should not
+_LOOK_AGAIN = 0.01  # seconds without news after which to look who waits for whom
+_PATIENCE = 120.0  # seconds after which something hangs that should not
 _BLOCKED = "SELECT pid, pg_blocking_pids(pid) FROM pg_stat_activity WHERE pid = ANY(%s) AND wait_event_type = 'Lock'"
 _ALIVE = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s)"
 
@@ -33,8 +33,9 @@ _ALIVE = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s)"
 class Operation:
     """Something under way on one or more connections. `steps` is how many more round trips it may make."""
 
-    def __init__(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, name: str, work: Coroutine[Any, Any, Any], tell: Callable[[], None]) -> None:
         self.name = name
+        self.tell = tell  # called when there is news of it
         self.steps = 0
         self.harmed = False  # so that it may say that the database went away
         self.dead = False
@@ -45,6 +46,7 @@ class Operation:
         context = copy_context()
         context.run(_CURRENT.set, self)
         self.task = asyncio.get_running_loop().create_task(work, context=context)
+        self.task.add_done_callback(lambda _: tell())
 
     def __repr__(self) -> str:
         return self.name
@@ -79,6 +81,7 @@ class Operation:
             raise psycopg.OperationalError("the process was killed")
         leave = asyncio.get_running_loop().create_future()
         self.asking.append((connection, leave))
+        self.tell()
         await leave
 
     def let_on(self) -> None:
@@ -102,6 +105,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
+        self._news = asyncio.Event()
         self._watcher: psycopg.AsyncConnection[Any] | None = None
 
     async def open(self, conninfo: str) -> None:
@@ -113,7 +117,7 @@ class Stage:
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> Operation:
         """Begin something; it makes no step yet. Call in a running event loop."""
-        operation = Operation(name, work)
+        operation = Operation(name, work, self._news.set)
         self.operations.append(operation)
         return operation
 
@@ -157,12 +161,17 @@ class Stage:
     async def _settle(self) -> None:
         """Wait until every operation is over, stands still, or waits for the lock of one that does."""
         while True:
+            self._news.clear()
             for _ in range(3):
                 await _sleep(0)
             moving = [each for each in self.operations if not each.is_over and not each.stands_still]
-            if not moving or (all(each.talking for each in moving) and await self._wait_for_standing(moving)):
+            if not moving:
                 return
-            await _sleep(_LOOK_AGAIN)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _LOOK_AGAIN)
+                continue
+            if all(each.talking for each in moving) and await self._wait_for_standing(moving):
+                return
 
     async def _wait_for_standing(self, moving: list[Operation]) -> bool:
         """Whether each of `moving` waits, maybe through others, for one that stands still; not in a circle."""
@@ -213,6 +222,7 @@ async def _wait(connection: psycopg.AsyncConnection[Any], *given: Any, **more: A
         answer = await _really_wait(connection, *given, **more)
     finally:
         operation.talking.discard(connection)
+        operation.tell()
     if operation.loses_answer:
         operation.loses_answer, operation.harmed = False, True
         connection.pgconn.finish()

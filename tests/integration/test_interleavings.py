@@ -61,26 +61,26 @@ SENT = """
     SELECT concat_ws(':', conversation_id, seq, ordinal) FROM campaign_engine.outbox WHERE status = 'sent'
 """
 
-Request = Callable[[CampaignManager, str], Work]
+Request = Callable[[Actor, str], Work]
 CAMPAIGN_IS: dict[str, Request] = {
-    "paused": lambda manager, campaign: manager.pause_campaign(campaign),
-    "resumed": lambda manager, campaign: manager.resume_campaign(campaign),
-    "cancelled": lambda manager, campaign: manager.cancel_campaign(campaign),
-    "enrolled again": lambda manager, campaign: manager.initialize_campaign_conversations(campaign),
+    "paused": lambda actor, campaign: actor.manager.pause_campaign(campaign),
+    "resumed": lambda actor, campaign: actor.manager.resume_campaign(campaign),
+    "cancelled": lambda actor, campaign: actor.manager.cancel_campaign(campaign),
+    "enrolled again": lambda actor, campaign: actor.manager.initialize_campaign_conversations(campaign),
 }
 CONVERSATION_IS: dict[str, Request] = {
-    "advanced": lambda manager, each: manager.advance_conversation_stage(each),
-    "completed": lambda manager, each: manager.mark_conversation_complete(each),
-    "told of two seats": lambda manager, each: manager.update_conversation_state(each, {"seats": 2}),
-    "told of five seats": lambda manager, each: manager.update_conversation_state(each, {"seats": 5}),
+    "advanced": lambda actor, each: actor.manager.advance_conversation_stage(each),
+    "completed": lambda actor, each: actor.manager.mark_conversation_complete(each),
+    "told of two seats": lambda actor, each: actor.manager.update_conversation_state(each, {"seats": 2}),
+    "told of five seats": lambda actor, each: actor.manager.update_conversation_state(each, {"seats": 5}),
 }
 if hasattr(CampaignManager, "move_conversation"):
     for stage in ("hello", "offer", "hall", "room", "gave_up"):
-        CONVERSATION_IS[f"moved to {stage}"] = lambda manager, each, stage=stage: manager.move_conversation(
+        CONVERSATION_IS[f"moved to {stage}"] = lambda actor, each, stage=stage: actor.manager.move_conversation(
             each, stage, reason="drill"
         )
 if hasattr(CampaignManager, "retry_conversation"):
-    CONVERSATION_IS["retried"] = lambda manager, each: manager.retry_conversation(each)
+    CONVERSATION_IS["retried"] = lambda actor, each: actor.manager.retry_conversation(each)
 
 steps = st.one_of(st.just(ALL_STEPS), st.integers(0, 25))
 places = st.integers(0, 7)  # in a list that may be shorter, or empty: whatever there is, as much is drawn
@@ -131,7 +131,7 @@ class Interleavings(RuleBasedStateMachine):
             )
             campaign = self.run(self.world.create(wanted))
             self.campaigns.append(campaign)
-            self.ask(lambda manager: manager.initialize_campaign_conversations(campaign), steps)
+            self.ask(lambda actor: actor.manager.initialize_campaign_conversations(campaign), steps)
 
     @rule(type=types)
     def request(self, type: str) -> None:
@@ -176,7 +176,9 @@ class Interleavings(RuleBasedStateMachine):
     )
     def reply(self, place: int, who: str, text: str, message: int, late: str, steps: int) -> None:
         given = {"message_id": f"m{message}", "received_at": self.after("0s") - parse_duration(late).nominal}
-        self.ask_about(place, lambda manager, campaign: manager.record_response(campaign, who, text, **given), steps)
+        self.ask_about(
+            place, lambda actor, campaign: actor.manager.record_response(campaign, who, text, **given), steps
+        )
 
     @rule(
         place=places,
@@ -190,7 +192,7 @@ class Interleavings(RuleBasedStateMachine):
         given = {"message_id": f"e{message}"}
         self.ask_about(
             place,
-            lambda manager, campaign: manager.record_event(None if everywhere else campaign, who, name, **given),
+            lambda actor, campaign: actor.manager.record_event(None if everywhere else campaign, who, name, **given),
             steps,
         )
 
@@ -199,15 +201,15 @@ class Interleavings(RuleBasedStateMachine):
         request = self._resume if what == "resumed" else CAMPAIGN_IS[what]
         self.ask_about(place, request, steps)
 
-    async def _resume(self, manager: CampaignManager, campaign: str) -> None:
+    async def _resume(self, actor: Actor, campaign: str) -> None:
         self.half_resumed.add(campaign)
-        await CAMPAIGN_IS["resumed"](manager, campaign)
+        await CAMPAIGN_IS["resumed"](actor, campaign)
         self.half_resumed.discard(campaign)
 
     @rule(place=places, who=keys, what=st.sampled_from(sorted(CONVERSATION_IS)), steps=steps)
     def conversation_is(self, place: int, who: str, what: str, steps: int) -> None:
         self.ask_about(
-            place, lambda manager, campaign: CONVERSATION_IS[what](manager, conversation_of(campaign, who)), steps
+            place, lambda actor, campaign: CONVERSATION_IS[what](actor, conversation_of(campaign, who)), steps
         )
 
     # ---- what goes wrong, and what goes on beside ------------------------------------------------------------------
@@ -241,7 +243,7 @@ class Interleavings(RuleBasedStateMachine):
     def beside(self, what: str, who: str, passing: bool, steps: int) -> None:
         """Counts are compacted; a process is told to stop; the channel fails from now on, or no longer."""
         if what == "compact":
-            self.ask(lambda _: self.world.compact(steps), steps)
+            self.ask(lambda actor: actor.compact(steps), steps)
         elif what == "stop":
             self.world.actors[who].stop()
             self.let_on(self.world.actors[who], steps)
@@ -268,13 +270,13 @@ class Interleavings(RuleBasedStateMachine):
 
     def ask_about(self, place: int, request: Request, steps: int) -> None:
         if campaign := self.campaign(place):
-            self.ask(lambda manager: request(manager, campaign), steps)
+            self.ask(lambda actor: request(actor, campaign), steps)
 
-    def ask(self, request: Callable[[CampaignManager], Work], steps: int) -> None:
+    def ask(self, request: Callable[[Actor], Work], steps: int) -> None:
         """Have a free desk do it; nobody does while all are busy."""
         free = [self.world.actors[name] for name in DESKS if self.world.actors[name].operation is None]
         if free:
-            self.run(self.world.start(free[0], request(free[0].manager)))
+            self.run(self.world.start(free[0], request(free[0])))
             self.let_on(free[0], steps)
 
     def let_on(self, actor: Actor, steps: int) -> None:
@@ -349,7 +351,7 @@ def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
 def test_whatever_comes_between_every_conversation_moves_exactly_once(world: World) -> None:
     examples = int(os.environ.get("INTERLEAVINGS", "0"))
     chosen = settings(
-        max_examples=examples or 40,
+        max_examples=examples or 12,
         stateful_step_count=int(os.environ.get("INTERLEAVING_STEPS", "25")),
         derandomize=not examples,
         database=None,
