@@ -72,7 +72,8 @@ _STUCK = """
     SELECT format('conversation %s is parked and has no due time to go back to', id)
       FROM campaign_engine.conversations WHERE status = 'paused' AND due_at IS NULL AND held_due_at IS NULL
      UNION ALL
-    SELECT format('conversation %s does not know that something waits for it', c.id)
+    SELECT format('conversation %s ' || CASE WHEN c.inbox_waiting THEN 'sleeps through what waits for it until %s'
+                                             ELSE 'does not know that something waits for it' END, c.id, c.due_at)
       FROM (SELECT bucket, conversation_id AS id, received_at FROM campaign_engine.responses WHERE status = 'waiting'
              UNION ALL
             SELECT bucket, conversation_id, received_at FROM campaign_engine.events WHERE status = 'waiting') AS news
