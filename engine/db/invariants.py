@@ -144,7 +144,7 @@ async def find_violations(connection: AsyncConnection, now: datetime | None = No
     `now` is the present of those who work; without it nobody is asked whether they oversleep.
     """
     violations: list[str] = []
-    given = {_STUCK: {"now": now}, _GATES: {"buckets": list(BUCKETS)}}
+    given: dict[str, dict[str, object]] = {_STUCK: {"now": now}, _GATES: {"buckets": list(BUCKETS)}}
     for check in (_GAPS, _SENDS, _EMITTED, _STUCK, _COUNTS, _GATES):
         found = [line for (line,) in await connection.execute(text(check), given.get(check, {}))]
         violations += found[:_SHOWN]

@@ -101,7 +101,7 @@ class Operation:
 
 
 class Stage:
-    """The operations under way on one database. `url` is for the one who watches, who is never stopped."""
+    """The operations under way on one database, and a connection that watches them and is never stopped."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
