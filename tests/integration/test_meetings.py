@@ -138,6 +138,11 @@ def test_a_tick_that_begins_while_a_campaign_is_resumed_parks_nobody_for_good(wo
         world.run(meet(world, Meeting("resume", "tick a", steps, more, state="quiet", passes="240h")))
 
 
+def test_a_worker_that_comes_after_its_lease_ran_out_records_nothing(world: World) -> None:
+    for steps in range(5, 20, 2):
+        world.run(meet(world, Meeting("worker a", "worker b", steps, passes="10m")))
+
+
 async def meet(world: World, it: Meeting) -> None:
     campaign, house = await prepare(world, it.ends, it.state), world.house
     one, other = world.actors.get(it.first, world.actors["desk a"]), world.actors.get(it.second, world.actors["desk b"])
