@@ -10,9 +10,9 @@ of DATABASE_URL, in a database of its own, else a throwaway one with durable com
   engine 2  two tick processes
 
 Each is done with conversations that are all `alike`, as those of a campaign that started at one moment are, so that
-the engine may share a decision among them, and with conversations that are all `different`. After each run the rows
-written are compared with the floor's. Then it loads conversations that wait for tomorrow and times an idle tick. A
-ratio is the engine's rate by the floor's of the same round.
+the engine may share a decision among them, and with conversations that are all `different`: no two share an instant.
+After each run the rows written are compared with the floor's. Then it loads conversations that wait for tomorrow and
+times an idle tick. A ratio is the engine's rate by the floor's of the same round.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ from benchmarks.enrol import CAMPAIGN_TYPE, enrol, prepare, write_csv
 from benchmarks.server import fresh_database, machine
 from engine.authoring.files import load_campaign_type
 from engine.clock import SimulatedClock
+from engine.core.agenda import wakes
 from engine.core.decide import decide
+from engine.core.likeness import carried
 from engine.core.model import Conversation, Decision, Event, Rank, new_conversation
 from engine.db.buckets import BUCKETS
 from engine.db.database import Database
@@ -57,7 +59,10 @@ FLOOR = """
          ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE campaign_engine.conversations c
-           SET seq = %(seq)s, stage = %(to_stage)s, due_at = %(due_at)s, held_due_at = NULL,
+           SET seq = %(seq)s, stage = %(to_stage)s, held_due_at = NULL,
+               due_at = least(%(due_at)s, (SELECT min(c.pending[place]) FROM unnest(%(wakes)s::int[]) AS place)),
+               pending = ARRAY(SELECT c.pending[place] FROM unnest(%(carried)s::int[]) AS place)
+                         || %(made)s::timestamptz[],
                entered_at = CASE WHEN %(entered)s THEN %(now)s ELSE c.entered_at END, inbox_waiting = false,
                progress = %(progress)s::jsonb, attempts = 0, last_error = NULL
           FROM claimed WHERE c.bucket = %(bucket)s AND c.id = claimed.id
@@ -117,24 +122,46 @@ def story(step: str) -> tuple[Conversation, Decision, datetime]:
 
 
 def load(connection: psycopg.Connection, before: Conversation, now: datetime, *, alike: bool) -> None:
-    """Bring every conversation to the same place, due one after the other within the last hour.
-
-    Unless they are `alike`, each has entered its stage at an instant of its own, so that no decision can be shared.
-    """
-    apart = 0 if alike else 1
-    given = {"seq": before.seq, "stage": before.stage, "entered_at": before.entered_at, "now": now, "apart": apart}
+    """An empty database but for the due conversations of `place`."""
     connection.execute("TRUNCATE campaign_engine.stage_history, campaign_engine.outbox, campaign_engine.metric_deltas")
     connection.execute("TRUNCATE campaign_engine.conversations")
-    connection.execute(
+    place(connection, before, now, alike=alike)
+    settle(connection)
+
+
+def place(connection: psycopg.Connection, before: Conversation, now: datetime, *, alike: bool) -> int:
+    """Bring every conversation that was loaded to one place, due one after the other within the last hour; how many.
+
+    Unless they are `alike`, no two share an instant: each has started, entered and is to go on by a clock of its own.
+    """
+    given = {
+        "seq": before.seq,
+        "stage": before.stage,
+        "entered_at": before.entered_at,
+        "started_at": before.started_at,
+        "pending": [due.at for due in before.agenda],
+        "progress": plain(dump_progress(before)),
+        "now": now,
+        "apart": 0 if alike else 1,
+    }
+    placed = connection.execute(
         "INSERT INTO campaign_engine.conversations (bucket, id, campaign_id, recipient_id, version, lane, seq, stage,"
-        " due_at, entered_at, enrolled_at, timezone, locale, context, progress)"
+        " due_at, entered_at, started_at, enrolled_at, timezone, locale, context, progress, pending)"
         " SELECT bucket, id, campaign_id, recipient_id, version, lane, %(seq)s, %(stage)s,"
         " %(now)s::timestamptz - (number %% 3600000) * interval '1 millisecond',"
         " %(entered_at)s::timestamptz + number * %(apart)s * interval '1 microsecond',"
-        " enrolled_at, timezone, locale, context, %(progress)s::jsonb FROM loaded",
-        given | {"progress": plain(dump_progress(before))},
+        " %(started_at)s::timestamptz + number * %(apart)s * interval '1 microsecond',"
+        " enrolled_at, timezone, locale, context, %(progress)s::jsonb,"
+        " ARRAY(SELECT at + number * %(apart)s * interval '1 microsecond'"
+        "         FROM unnest(%(pending)s::timestamptz[]) WITH ORDINALITY AS due (at, place) ORDER BY place)"
+        " FROM loaded",
+        given,
     )
     connection.commit()
+    return placed.rowcount
+
+
+def settle(connection: psycopg.Connection) -> None:
     connection.autocommit = True
     connection.execute("VACUUM (ANALYZE) campaign_engine.conversations")
     connection.execute("CHECKPOINT")
@@ -145,13 +172,19 @@ def plain(value: Any) -> str:
     return json.dumps(value, default=lambda each: each.isoformat())
 
 
-def run_floor(url: str, decision: Decision, now: datetime, batch: int) -> float:
+def run_floor(url: str, before: Conversation, decision: Decision, now: datetime, batch: int) -> float:
     """Seconds to move everything with the hand-written statement."""
     it, step = decision.conversation, decision.steps[-1]
+    kept, made = carried(before.agenda, it.agenda)
+    waking = wakes(it)
     send = next(effect for effect in decision.effects if effect.kind == "send")
     given = {
-        "now": now, "limit": batch, "seq": it.seq, "due_at": decision.next_due,
-        "progress": plain(dump_progress(it)), "from_stage": step.source, "to_stage": step.to, "cause": step.cause,
+        "now": now, "limit": batch, "seq": it.seq,
+        "due_at": min((due.at for due in made if due in waking), default=None), "made": [due.at for due in made],
+        "wakes": [place + 1 for place in kept if before.agenda[place] in waking],
+        "carried": [place + 1 for place in kept],
+        "progress": plain(dump_progress(it, [before.agenda[place] for place in kept] + made)),
+        "from_stage": step.source, "to_stage": step.to, "cause": step.cause,
         "edge": step.edge, "entered": step.entered, "not_before": send.at, "awaited": send.awaited,
         "scope": send.scope, "message_stage": send.stage, "message": send.name,
         "metric": "entered" if step.entered else "stayed",
@@ -174,7 +207,10 @@ def run_ticks(url: str, now: datetime, batch: int, processes: int) -> tuple[floa
     """Seconds until the last of the processes finds nothing due, and the largest memory of one in bytes."""
     context = multiprocessing.get_context("spawn")
     ready, go, done = context.Barrier(processes + 1), context.Event(), context.Queue()
-    workers = [context.Process(target=tick_process, args=(url, now, batch, ready, go, done)) for _ in range(processes)]
+    workers = [
+        context.Process(target=tick_process, args=(url, now, batch, BUCKETS[number::processes], ready, go, done))
+        for number in range(processes)
+    ]
     for worker in workers:
         worker.start()
     ready.wait()
@@ -187,11 +223,12 @@ def run_ticks(url: str, now: datetime, batch: int, processes: int) -> tuple[floa
     return seconds, max(memory)
 
 
-def tick_process(url: str, now: datetime, batch: int, ready: Any, go: Any, done: Any) -> None:
+def tick_process(url: str, now: datetime, batch: int, buckets: tuple[int, ...], ready: Any, go: Any, done: Any) -> None:
     async def run() -> None:
         database = Database(url)
         registry = TypeRegistry()
         tick = Tick(database, Settings(max_batch_size=batch), SimulatedClock(now), registry)
+        tick.prefer(buckets)
         async with database.transaction() as connection:
             await registry.get(connection, "b2b_nurture", 1)
         ready.wait()
@@ -217,9 +254,12 @@ def idle(url: str, count: int, connection: psycopg.Connection) -> list[float]:
         {"buckets": list(BUCKETS), "now": now, "count": count},
     )
     connection.commit()
-    connection.autocommit = True
-    connection.execute("VACUUM (ANALYZE) campaign_engine.conversations")
-    connection.autocommit = False
+    settle(connection)
+    return idle_times(url, now)
+
+
+def idle_times(url: str, now: datetime) -> list[float]:
+    """Milliseconds of ticks that find nothing due by `now`."""
 
     async def run() -> list[float]:
         database, times = Database(url), []
@@ -263,7 +303,7 @@ def measure_step(
     memory = []
     for _ in range(repeats):
         load(connection, before, now, alike=alike)
-        rates["floor"].append(count / run_floor(url, decision, now, batch))
+        rates["floor"].append(count / run_floor(url, before, decision, now, batch))
         expected = written(connection)
         for processes in (1, 2):
             load(connection, before, now, alike=alike)

@@ -18,11 +18,13 @@ from engine.core.errors import RefusedError
 from engine.db.database import Database
 from engine.db.embedded import EmbeddedPostgres
 from engine.db.embedded_files import default_home
+from engine.db.fitness import Rights
 from engine.inbox import Inbox
 from engine.manager import CampaignManager
 from engine.poller import Poller
 from engine.registry import TypeRegistry
 from engine.settings import Settings
+from engine.startup import expect_fit
 from engine.tick import Tick
 from engine.worker import Worker
 
@@ -61,10 +63,13 @@ def database_url(settings: Settings, name: str = EMBEDDED_DATABASE) -> Iterator[
 
 
 @asynccontextmanager
-async def open_application(url: str, settings: Settings, now: datetime | None = None) -> AsyncIterator[Application]:
+async def open_application(
+    url: str, settings: Settings, now: datetime | None = None, rights: Rights | None = "app"
+) -> AsyncIterator[Application]:
     """The engine on the database at `url`; `now` stops its clock there.
 
-    Raises RefusedError for a stopped clock on a database that is not embedded, unless time travel is allowed.
+    Raises RefusedError for a stopped clock on a database that is not embedded, unless time travel is allowed, and
+    RepositoryError for a database that does not fit or does not give the user the `rights`; None asks for nothing.
     """
     embedded = not settings.database_url
     if now is not None and not embedded and not settings.campaign_allow_time_travel:
@@ -76,6 +81,8 @@ async def open_application(url: str, settings: Settings, now: datetime | None = 
     database = Database(url, embedded=embedded, statement_timeout=settings.statement_timeout_seconds)
     channels = channels_from(settings, embedded=embedded, home=home_of(settings))
     try:
+        if rights is not None:
+            await expect_fit(database, rights)
         yield assemble(database, settings, clock, channels)
     finally:
         await channels.close()

@@ -1,27 +1,31 @@
 """One batch: claimed rows in, what to write out, grouped by kind. Pure; the database is elsewhere.
 
-`Batch.decide` evaluates one conversation. An exception there is that conversation's own misfortune: it is noted,
-the others go on. Everything else collects what the decisions came to, in the form the statements of
-`engine.db.progression` take.
+`Batch.decide` evaluates kin, conversations that agree in all but their own instants and facts. An exception there is
+one conversation's own misfortune: it is noted, the others go on. Everything else collects what the decisions came to,
+in the form the statements of `engine.db.progression` take.
 
-A decision is pure, so conversations that are alike in everything a decision can read share one: those of a campaign
-that stand at the same place since the same instant, with the same counters and pending instants and the same news.
-Whether a decision read more, a fact or the conversation's own id, is known afterwards, and then it is not shared.
+A decision is pure, so conversations that are alike in everything it can read share one. `engine.core.likeness` tells
+which are alike in their instants, and `Memo` which in the facts that were read: that is known only afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from engine.core.agenda import wakes
 from engine.core.compiled import SHARE, CompiledType
 from engine.core.decide import decide
-from engine.core.model import Conversation, Decision, Effect, Event, Step
-from engine.db.conversations import Claimed, Fate, Waiting
+from engine.core.likeness import Likeness, carried
+from engine.core.model import Conversation, Decision, Effect, Event, EventKind, Step
+from engine.db.conversations import LONG_AGO, Fate, Kin, Waiting
 from engine.db.progress import Context, ConversationCodec, dump_context, dump_progress, dump_values
+from engine.memo import Memo
 
 Rows = list[dict[str, Any]]
+Span = Literal["", "visit", "life"]
+"""What a count's duration is, for each of its conversations: nothing, since its stage was entered, since its start."""
 
 
 class Campaign(NamedTuple):
@@ -46,16 +50,28 @@ class DeltaKey(NamedTuple):
 
 
 class Group:
-    """Conversations that share a decision: their ids, and what one of them counts for."""
+    """Conversations that share a decision: their ids and own instants, and what each of them counts for."""
 
-    __slots__ = ("counts", "finished", "ids", "number", "steps")
+    __slots__ = ("counts", "entered_at", "finished", "ids", "number", "started_at", "steps")
 
-    def __init__(self, number: int, first: str) -> None:
+    def __init__(self, number: int) -> None:
         self.number = number
-        self.ids = [first]
+        self.ids: list[str] = []
+        self.entered_at: list[datetime | None] = []
+        self.started_at: list[datetime | None] = []
         self.steps = 0
         self.finished = False
-        self.counts: list[tuple[DeltaKey, timedelta]] = []
+        self.counts: list[tuple[DeltaKey, Span]] = []
+
+    def add(self, kin: Kin, place: int) -> None:
+        self.ids.append(kin.ids[place])
+        self.entered_at.append(kin.entered_at[place])
+        self.started_at.append(kin.started_at[place])
+
+    def lasted(self, span: Span, now: datetime) -> timedelta:
+        """The spans of all of them together."""
+        since = {"": (), "visit": self.entered_at, "life": self.started_at}[span]
+        return sum((now - at for at in since if at is not None), timedelta())
 
 
 class Batch:
@@ -72,15 +88,14 @@ class Batch:
         self.readings: Rows = []
         self.events_taken: list[str] = []
         self.unsubscribed: list[str] = []
-        self.failures: list[tuple[Claimed, Exception]] = []
+        self.failures: list[tuple[Kin, Exception]] = []
         self._groups: list[Group] = []
-        self._alike: dict[tuple[object, ...], Group] = {}
         self._counts: dict[DeltaKey, list[int]] = {}  # how many, and microseconds in all
 
     @property
-    def conversation_count(self) -> int:
-        """Conversations decided."""
-        return sum(len(group.ids) for group in self._groups)
+    def ids(self) -> dict[int, list[str]]:
+        """Who was decided, by the number of the row they share."""
+        return {group.number: group.ids for group in self._groups}
 
     @property
     def advanced_count(self) -> int:
@@ -92,52 +107,68 @@ class Batch:
         """Conversations that came to an end."""
         return sum(len(group.ids) for group in self._groups if group.finished)
 
-    def decide(self, row: Claimed, campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None) -> None:
-        """Evaluate one claimed conversation and collect what follows."""
-        alike = None
-        if not waiting and not campaign.paused and row.status == "active":
-            news = fate[1:] if fate is not None else None
-            alike = (
-                row.campaign_id, row.version, row.seq, row.stage, row.entered_at, row.timezone, row.locale,
-                row.progress, news,
-            )  # fmt: skip
-            if (group := self._alike.get(alike)) is not None:
-                group.ids.append(row.id)
-                return
-        try:
-            conversation, context = load_conversation(row, campaign)
-            decision = decide(campaign.compiled, conversation, events_of(campaign, waiting, fate), self.now)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this conversation's own, and is recorded
-            self.failures.append((row, error))
-            return
-        group = Group(len(self._groups), row.id)
-        self._groups.append(group)
-        self._collect(group, row, campaign, conversation, decision, waiting, fate)
-        if alike is not None and not context.was_read and not any(SHARE in each.inputs for each in decision.trace):
-            self._alike[alike] = group
+    def decide(self, kin: Kin, campaign: Campaign, waiting: Sequence[Waiting], fates: Mapping[str, Fate]) -> None:
+        """Evaluate kin and collect what follows. `waiting` is what arrived for one that is alone, `fates` by id."""
+        likenesses: dict[Fate | None, Likeness] = {}
+        memos: dict[object, Memo[Group]] = {}
+        for place, id in enumerate(kin.ids):
+            fate = fates.get(id)
+            try:
+                if (likeness := likenesses.get(fate)) is None:
+                    likeness = likenesses[fate] = self._likeness(kin, place, campaign, fate)
+                memo = memos.setdefault((fate, likeness.of(kin.pending[place])), Memo())
+                group = memo.find(campaign.codec, kin.contexts[place])
+                if group is None:
+                    group = self._decide_one(kin.alone(place), campaign, waiting, fate, memo)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this conversation's own, and is recorded
+                self.failures.append((kin.alone(place), error))
+                continue
+            group.add(kin, place)
 
     def count(self, key: DeltaKey, count: int = 1, duration: timedelta = timedelta()) -> None:
-        """Add to what `metric_deltas` will say: `count` of something, `duration` for each."""
+        """Add to what `metric_deltas` will say: `count` of something, `duration` in all."""
         _add(self._counts, key, count, duration)
 
     def deltas(self) -> Rows:
         """Every count of the batch, one row for each key."""
         counts = {key: list(total) for key, total in self._counts.items()}
         for group in self._groups:
-            for key, duration in group.counts:
-                _add(counts, key, len(group.ids), duration)
+            for key, span in group.counts:
+                _add(counts, key, len(group.ids), group.lasted(span, self.now))
         day = self.now.date()
         return [
             key._asdict() | {"day": day, "count": count, "duration_us": microseconds}
             for key, (count, microseconds) in counts.items()
         ]
 
+    # ---- deciding ----------------------------------------------------------------------------------------------
+
+    def _likeness(self, kin: Kin, place: int, campaign: Campaign, fate: Fate | None) -> Likeness:
+        conversation = load_conversation(kin.alone(place), campaign)
+        heard = [event for event in events_of(campaign, conversation, (), fate) if event.at <= self.now]
+        return Likeness(campaign.compiled, conversation, self.now, len(heard))
+
+    def _decide_one(
+        self, row: Kin, campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None, memo: Memo[Group]
+    ) -> Group:
+        """Decide the one conversation of `row` and, if that tells more than its own fate, keep it for its kin."""
+        context = campaign.codec.context(row.contexts[0])
+        conversation = load_conversation(row, campaign, context)
+        decision = decide(campaign.compiled, conversation, events_of(campaign, conversation, waiting, fate), self.now)
+        reads = dict(context.reads)
+        group = Group(len(self._groups))
+        self._groups.append(group)
+        self._collect(group, row, campaign, conversation, decision, waiting, fate)
+        if not any(SHARE in each.inputs for each in decision.trace):
+            memo.keep(reads, group)
+        return group
+
     # ---- collecting ---------------------------------------------------------------------------------------------
 
     def _collect(
         self,
         group: Group,
-        row: Claimed,
+        row: Kin,
         campaign: Campaign,
         before: Conversation,
         decision: Decision,
@@ -148,7 +179,7 @@ class Batch:
         self._collect_row(group, row, before, decision, waiting, later)
         self._collect_steps(group, row, decision.steps)
         self._collect_effects(group, row, campaign, decision.effects)
-        if decision.conversation.status != "paused":
+        if decision.conversation.status not in _HELD:
             self._collect_taken(row, before, decision, waiting)
         if before.status != decision.conversation.status and decision.steps:
             self._finish(group, campaign, decision)
@@ -156,39 +187,42 @@ class Batch:
     def _collect_row(
         self,
         group: Group,
-        row: Claimed,
+        row: Kin,
         before: Conversation,
         decision: Decision,
         waiting: Sequence[Waiting],
         later: datetime | None,
     ) -> None:
-        """The conversation's own row. `later` is when something that has arrived is to be looked at, after now."""
+        """The conversations' own rows. `later` is when something that has arrived is to be looked at, after now."""
         it = decision.conversation
         parked = it.status == "paused"
         changed = it.facts is not before.facts or it.captured is not before.captured
-        due = decision.next_due
-        if later is not None and (due is None or later < due):
-            due = later
+        kept, made = carried(before.agenda, it.agenda)
+        known = [before.agenda[place] for place in kept]
+        waking = {id(due) for due in wakes(it)}
+        soonest = [due.at for due in made if id(due) in waking] + ([later] if later is not None else [])
         self.rows.append(
             {
                 "number": group.number,
-                "ids": group.ids,
                 "was": row.seq,
                 "seq": it.seq,
                 "stage": it.stage,
                 "status": it.status,
-                "due_at": due,
-                "held_due_at": (row.held_due_at or row.due_at) if parked else None,
-                "entered_at": it.entered_at,
-                "inbox_waiting": bool(waiting) and (parked or waiting[-1].received_at > self.now),
-                "progress": dump_progress(it),
+                "parked": parked,
+                "entered": any(step.entered for step in decision.steps),
+                "due_at": min(soonest, default=None),
+                "wakes": [place + 1 for place, due in zip(kept, known, strict=True) if id(due) in waking],
+                "carried": [place + 1 for place in kept],  # arrays begin at 1 in SQL
+                "made": [due.at for due in made],
+                "inbox_waiting": bool(waiting) and (it.status in _HELD or waiting[-1].received_at > self.now),
+                "progress": dump_progress(it, known + made),
                 "context": dump_context(it) if changed else None,
             }
         )
 
-    def _collect_steps(self, group: Group, row: Claimed, steps: Sequence[Step]) -> None:
+    def _collect_steps(self, group: Group, row: Kin, steps: Sequence[Step]) -> None:
         group.steps = len(steps)
-        since = row.entered_at
+        span: Span = "visit"
         for step in steps:
             self.steps.append(
                 {
@@ -204,12 +238,11 @@ class Batch:
             )
             metric = "entered" if step.entered else "stayed"
             key = DeltaKey(row.campaign_id, metric, step.source or "", step.to or "", step.cause)
-            stayed = step.at - since if step.entered and since is not None else timedelta()
-            group.counts.append((key, stayed))
+            group.counts.append((key, span if step.entered else ""))
             if step.entered:
-                since = step.at
+                span = ""  # stages passed in one evaluation take no time
 
-    def _collect_effects(self, group: Group, row: Claimed, campaign: Campaign, effects: Iterable[Effect]) -> None:
+    def _collect_effects(self, group: Group, row: Kin, campaign: Campaign, effects: Iterable[Effect]) -> None:
         scopes: set[str] = set()
         for effect in effects:
             if effect.kind == "send":
@@ -240,7 +273,7 @@ class Batch:
             elif effect.kind == "cancel":
                 scopes |= _SCOPES[effect.scope]
             elif effect.kind == "unsubscribe":
-                self.unsubscribed.append(row.recipient_id)
+                self.unsubscribed += row.ids
         if scopes:
             self.cancels.append({"ids": group.ids, "was": row.seq, "scopes": sorted(scopes)})
 
@@ -263,11 +296,9 @@ class Batch:
             }
         )
         for metric in ("queued", "cancelled") if effect.cancelled else ("queued",):
-            group.counts.append((DeltaKey(campaign.id, metric, effect.stage or "", channel, effect.name), timedelta()))
+            group.counts.append((DeltaKey(campaign.id, metric, effect.stage or "", channel, effect.name), ""))
 
-    def _collect_taken(
-        self, row: Claimed, before: Conversation, decision: Decision, waiting: Sequence[Waiting]
-    ) -> None:
+    def _collect_taken(self, row: Kin, before: Conversation, decision: Decision, waiting: Sequence[Waiting]) -> None:
         """Responses and events received by now are taken in; count first answers."""
         readings = {reading.key: reading for reading in decision.readings}
         engaged = before.responses_total > 0 or row.status not in ("active", "paused")
@@ -296,8 +327,7 @@ class Batch:
         key = DeltaKey(
             campaign.id, "finished", decision.steps[-1].source or "", it.stage or "" if exited else "", outcome
         )
-        lasted = self.now - it.started_at if it.started_at is not None else timedelta()
-        group.counts.append((key, lasted))
+        group.counts.append((key, "life"))
         group.finished = True
 
 
@@ -315,29 +345,33 @@ def _add(counts: dict[DeltaKey, list[int]], key: DeltaKey, count: int, duration:
         total = counts[key] = [0, 0]
     total[0] += count
     if duration:
-        total[1] += count * (duration // _MICROSECOND)
+        total[1] += duration // _MICROSECOND
 
 
 _MICROSECOND = timedelta(microseconds=1)
+_HELD = ("paused", "failed")  # what arrives for these waits until they go on
 _SCOPES: dict[str, set[str]] = {
     "follow_up": {"follow_up"},
     "stage": {"follow_up", "stage"},
     "conversation": {"follow_up", "stage", "conversation"},
 }
-LONG_AGO = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 
 
-def load_conversation(row: Claimed, campaign: Campaign) -> tuple[Conversation, Context]:
-    """The conversation of a row, paused exactly while its campaign is; and what it reads its facts from."""
+def load_conversation(row: Kin, campaign: Campaign, context: Context | None = None) -> Conversation:
+    """The one conversation of a row, paused exactly while its campaign is, reading its facts from `context`."""
     status: Any = row.status
     if status in ("active", "paused"):
         status = "paused" if campaign.paused else "active"
-    it = Conversation(row.id, row.stage, status, row.seq, row.entered_at, row.timezone, row.locale)
-    return it, campaign.codec.load(it, row.context, row.progress)
+    it = Conversation(row.ids[0], row.stage, status, row.seq, row.entered_at[0], row.timezone, row.locale)
+    it.started_at = row.started_at[0]
+    campaign.codec.load(it, context or campaign.codec.context(row.contexts[0]), row.progress, row.pending[0])
+    return it
 
 
-def events_of(campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None) -> list[Event]:
-    """What the conversation is to hear: what arrived, the fate of the message it counts from, the campaign's end."""
+def events_of(
+    campaign: Campaign, conversation: Conversation, waiting: Sequence[Waiting], fate: Fate | None
+) -> list[Event]:
+    """What the conversation is to hear: what arrived, the fate of the message it awaits, the campaign's end."""
     events = [
         Event("response", each.received_at, text=each.body, key=each.id)
         if each.kind == "response"
@@ -345,8 +379,9 @@ def events_of(campaign: Campaign, waiting: Sequence[Waiting], fate: Fate | None)
         for each in waiting
     ]
     if fate is not None:
-        kind, at = ("sent", fate.sent_at) if fate.status == "sent" else ("dropped", LONG_AGO)
-        events.append(Event(kind, at or LONG_AGO, message=(fate.seq, fate.ordinal)))  # type: ignore[arg-type]
+        kind: EventKind = "sent" if fate.status == "sent" else "dropped"
+        at = fate.sent_at if kind == "sent" else None
+        events.append(Event(kind, at or LONG_AGO, message=conversation.awaits))
     if campaign.ended_at is not None:
         events.append(Event("end", campaign.ended_at, name=campaign.ended_by))
     return events

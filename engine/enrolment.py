@@ -30,6 +30,7 @@ from engine.core.facts import fact_from_json
 from engine.db.buckets import hex_ids
 from engine.db.campaigns import LIVE, CampaignRepository, CampaignRow
 from engine.db.database import Database
+from engine.db.hints import HintRepository
 from engine.db.metrics import Delta, MetricsRepository
 from engine.db.recipients import NewConversations, RecipientRepository, StagedRow, as_block
 from engine.recipients import Admission
@@ -106,6 +107,8 @@ class Enrolment:
                 enrolled = await self._insert(repository, staged, intake.conversations(now))
                 async with connection.begin():
                     await repository.drop_staged()
+                    if enrolled:
+                        await HintRepository(connection).notify("tick")
         already = sum(staged.values()) - enrolled
         return EnrolmentReport(
             enrolled, already, rejects.count, tuple(rejects.problems), kept, tuple(intake.admission.warnings)

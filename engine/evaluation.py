@@ -14,52 +14,64 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.backoff import retry_delay
-from engine.batch import LONG_AGO, Batch, Campaign, DeltaKey, events_of, load_conversation
+from engine.batch import Batch, Campaign, DeltaKey, events_of, load_conversation
 from engine.core.compiled import CompiledType
 from engine.core.errors import RepositoryError, UnknownError
 from engine.core.model import Conversation, Event
 from engine.db.campaigns import CampaignRepository, CampaignState
-from engine.db.conversations import Claimed, ConversationStateRepository, Fate, Waiting
-from engine.db.progress import ConversationCodec, find_awaited, find_start
-from engine.db.progression import Cancelled, ProgressionRepository
+from engine.db.conversations import LONG_AGO, ConversationStateRepository, Fate, Kin, Waiting
+from engine.db.database import Answer
+from engine.db.progress import ConversationCodec, find_awaited
+from engine.db.progression import ProgressionRepository
+from engine.recovery import retry_delay
 from engine.registry import TypeRegistry
 from engine.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_MOST_MET = 100  # campaigns whose states are asked for with every claim
+
 
 class Evaluation:
-    """Decides and writes batches. Holds nothing between them but compiled types."""
+    """Decides and writes batches. Holds nothing between them but compiled types and the campaigns it last met."""
 
     def __init__(self, settings: Settings, registry: TypeRegistry, random: Random) -> None:
         self._settings = settings
         self._registry = registry
         self._random = random
         self._codecs: dict[tuple[str, int], ConversationCodec] = {}
+        self._met: set[str] = set()
+
+    async def ask_campaigns(self, connection: AsyncConnection) -> Answer[CampaignState]:
+        """How the campaigns met before fare, after a claim of their rows in the same pipeline."""
+        return await CampaignRepository(connection).ask_states(self._met)
 
     async def evaluate(
         self,
         connection: AsyncConnection,
         bucket: int,
         now: datetime,
-        rows: Sequence[Claimed],
+        rows: Sequence[Kin],
         ends: str = "",
+        known: Iterable[CampaignState] = (),
     ) -> Batch:
-        """Decide every row, with what arrived for it; `ends` is why all of them are to stop, if they are."""
-        campaigns = await self._campaigns(connection, rows, now, ends)
+        """Decide every row, with what arrived for it; `ends` is why all of them are to stop, if they are.
+
+        `known` are states of campaigns that were read since the rows were locked; others are asked for.
+        """
+        campaigns = await self._campaigns(connection, rows, now, ends, known)
         waiting, fates = await _arrivals(connection, bucket, rows)
         batch = Batch(now)
         for row in rows:
             campaign = campaigns[row.campaign_id, row.version]
             if isinstance(campaign, Exception):
-                batch.failures.append((row, campaign))
+                batch.failures += [(row.alone(place), campaign) for place in range(len(row.ids))]
             else:
-                batch.decide(row, campaign, waiting.get(row.id, ()), fates.get(row.id))
+                batch.decide(row, campaign, waiting.get(row.ids[0], ()), fates)
         return batch
 
     async def read_one(
-        self, connection: AsyncConnection, bucket: int, row: Claimed, now: datetime
+        self, connection: AsyncConnection, bucket: int, row: Kin, now: datetime
     ) -> tuple[CompiledType, Conversation, list[Event]]:
         """Its campaign type, the conversation and what arrived for it, to decide or explain it without writing."""
         campaigns = await self._campaigns(connection, [row], now)
@@ -67,16 +79,25 @@ class Evaluation:
         if isinstance(campaign, Exception):
             raise campaign
         waiting, fates = await _arrivals(connection, bucket, [row])
-        conversation, _ = load_conversation(row, campaign)
-        return campaign.compiled, conversation, events_of(campaign, waiting.get(row.id, ()), fates.get(row.id))
+        id, conversation = row.ids[0], load_conversation(row, campaign)
+        events = events_of(campaign, conversation, waiting.get(id, ()), fates.get(id))
+        return campaign.compiled, conversation, events
 
     async def _campaigns(
-        self, connection: AsyncConnection, rows: Iterable[Claimed], now: datetime, ends: str = ""
+        self,
+        connection: AsyncConnection,
+        rows: Iterable[Kin],
+        now: datetime,
+        ends: str = "",
+        known: Iterable[CampaignState] = (),
     ) -> dict[tuple[str, int], Campaign | Exception]:
         """The campaigns of the rows as they are now, each with its compiled type; an error in place of a broken one."""
         wanted = {(row.campaign_id, row.version) for row in rows}
-        found = await CampaignRepository(connection).find_states([UUID(id) for id, _ in wanted])
-        by_id = {str(campaign.id): campaign for campaign in found}
+        by_id = {str(campaign.id): campaign for campaign in known}
+        if missing := {id for id, _ in wanted} - by_id.keys():
+            found = await CampaignRepository(connection).find_states([UUID(id) for id in missing])
+            by_id |= {str(campaign.id): campaign for campaign in found}
+            self._met = (self._met | missing) if len(self._met) < _MOST_MET else missing
         campaigns: dict[tuple[str, int], Campaign | Exception] = {}
         for id, version in wanted:
             try:
@@ -99,12 +120,15 @@ class Evaluation:
         return campaigns
 
     async def write(self, connection: AsyncConnection, bucket: int, batch: Batch) -> None:
-        """All that the batch came to; cancelling comes before the deltas, which count what it cancelled."""
+        """All that the batch came to, asking nothing: in a pipeline it is one way there and back.
+
+        Opting out comes first, so that two that opt one recipient out do not hold what the other wants.
+        """
         repository = ProgressionRepository(connection, bucket, batch.now)
-        if batch.unsubscribed:  # first, so that two that opt one recipient out do not hold what the other wants
-            _count_cancelled(batch, await repository.unsubscribe_recipients(batch.unsubscribed))
+        if batch.unsubscribed:
+            await repository.unsubscribe_recipients(batch.unsubscribed)
         if batch.cancels:
-            _count_cancelled(batch, await repository.cancel_messages(batch.cancels))
+            await repository.cancel_messages(batch.cancels)
         if batch.readings:
             await repository.mark_responses_processed(batch.readings)
         if batch.events_taken:
@@ -116,22 +140,20 @@ class Evaluation:
         if batch.failures:
             await repository.mark_failed([self._failure(batch, row, error) for row, error in batch.failures])
         if batch.rows or batch.failures:
-            await repository.advance_conversations(
-                batch.rows, batch.steps, batch.messages, batch.deltas(), batch.conversation_count
-            )
+            await repository.advance_conversations(batch.ids, batch.rows, batch.steps, batch.messages, batch.deltas())
 
-    def _failure(self, batch: Batch, row: Claimed, error: Exception) -> dict[str, object]:
+    def _failure(self, batch: Batch, row: Kin, error: Exception) -> dict[str, object]:
+        [id], [started_at] = row.ids, row.started_at
         attempts = row.attempts + 1
         parked, live = attempts >= self._settings.max_attempts, row.status in ("active", "paused")
         delay = retry_delay(attempts, self._settings.retry_delay_seconds, self._random)
         reason = reason_of(error)
-        log.error("conversation failed", conversation=row.id, attempts=attempts, parked=parked, error=reason)
+        log.error("conversation failed", conversation=id, attempts=attempts, parked=parked, error=reason)
         if parked and live:
-            started_at = find_start(row.progress)
             lasted = batch.now - started_at if started_at is not None else timedelta()
             batch.count(DeltaKey(row.campaign_id, "finished", row.stage or "", "", "failed"), duration=lasted)
         return {
-            "id": row.id,
+            "id": id,
             "attempts": attempts,
             "last_error": reason,
             "due_at": None if parked else batch.now + delay,
@@ -140,17 +162,17 @@ class Evaluation:
 
 
 async def _arrivals(
-    connection: AsyncConnection, bucket: int, rows: Sequence[Claimed]
+    connection: AsyncConnection, bucket: int, rows: Sequence[Kin]
 ) -> tuple[dict[str, list[Waiting]], dict[str, Fate]]:
     """What waits for these conversations: responses and events, and the fate of messages they count from."""
     repository = ConversationStateRepository(connection)
     waiting: dict[str, list[Waiting]] = {}
     fates: dict[str, Fate] = {}
-    if flagged := [row.id for row in rows if row.inbox_waiting]:
+    if flagged := [id for row in rows if row.inbox_waiting for id in row.ids]:
         for each in await repository.find_waiting(bucket, flagged):
             waiting.setdefault(each.conversation_id, []).append(each)
-    if awaited := [(row.id, *message) for row in rows if (message := find_awaited(row.progress))]:
-        fates = {fate.conversation_id: fate for fate in await repository.find_fates(bucket, awaited)}
+    if awaited := [(id, *message) for row in rows if (message := find_awaited(row.progress)) for id in row.ids]:
+        fates = await repository.find_fates(bucket, awaited)
     return waiting, fates
 
 
@@ -167,11 +189,6 @@ def _end_of(campaign: CampaignState, cause: str, now: datetime) -> datetime:
     """The instant the end is heard at: what was due before a campaign's own end still happens, else nothing more."""
     planned = cause == "campaign_end" and campaign.status != "paused" and campaign.ends_at is not None
     return min(campaign.ends_at, now) if planned and campaign.ends_at is not None else LONG_AGO
-
-
-def _count_cancelled(batch: Batch, cancelled: Iterable[Cancelled]) -> None:
-    for campaign_id, stage, channel, message, count in cancelled:
-        batch.count(DeltaKey(campaign_id, "cancelled", stage, channel, message), count)
 
 
 def reason_of(error: Exception) -> str:

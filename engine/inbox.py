@@ -19,6 +19,7 @@ from engine.core.errors import RefusedError
 from engine.db.buckets import bucket_of_key, conversation_id
 from engine.db.campaigns import CampaignRepository
 from engine.db.database import Database
+from engine.db.hints import HintRepository
 from engine.db.inbox import InboxRepository, Known
 
 LONGEST_BODY = 100_000  # characters
@@ -68,6 +69,7 @@ class Inbox:
                 return Receipt("unmatched", row["id"])
             stage = await repository.wake_conversation(known[0].id, received_at)
             await repository.count_received(campaign_id, stage, received_at.date())
+            await HintRepository(connection).notify("tick")
             return Receipt("recorded", row["id"], (known[0].id,))
 
     async def record_event(self, campaign_id: UUID | None, inbound: Inbound) -> Receipt:
@@ -87,7 +89,10 @@ class Inbox:
             )
             if campaign_id is None:
                 known = [each for each in known if each.status in ("active", "paused")]
-            return await self._keep_event(repository, inbound, known, campaign_id, received_at)
+            receipt = await self._keep_event(repository, inbound, known, campaign_id, received_at)
+            if receipt.conversations:
+                await HintRepository(connection).notify("tick")
+            return receipt
 
     async def _keep_event(
         self,

@@ -25,10 +25,12 @@ from engine.db.buckets import BUCKETS
 from engine.db.campaigns import CampaignRepository, CampaignRow
 from engine.db.conversations import ConversationStateRepository
 from engine.db.database import Database
+from engine.db.hints import HintRepository
 from engine.db.metrics import MetricsRepository
 from engine.db.reading import ConversationRow, ReadingRepository, conversation_uuid
 from engine.enrolment import Enrolment
 from engine.inbox import Inbound, Inbox, Receipt
+from engine.interventions import Interventions
 from engine.metrics import summarize
 from engine.registry import TypeRegistry
 from engine.settings import Settings, load_settings
@@ -53,6 +55,7 @@ class CampaignManager:
         self._registry = registry or TypeRegistry(self._settings.stage_delay_factor)
         self._inbox = Inbox(database, self._clock)
         self._single = Single(database, self._settings, self._clock, self._registry)
+        self._interventions = Interventions(database, self._settings, self._clock, self._registry)
         self._metrics: dict[UUID, tuple[float, dict[str, Any]]] = {}
 
     @classmethod
@@ -105,6 +108,8 @@ class CampaignManager:
                     now = await self._clock.now(connection)  # not before that of any tick that still saw the pause
                     repository = ConversationStateRepository(connection)
                     resumed = await repository.resume_conversations(campaign.id, bucket, now, _BATCH)
+                    if resumed:
+                        await HintRepository(connection).notify("tick")
                 woken += resumed
                 if resumed < _BATCH:
                     break
@@ -221,6 +226,7 @@ class CampaignManager:
             compiled = await self._registry.get(connection, campaign.campaign_type, campaign.version)
             facts = facts_of(compiled, changes, row.timezone)
             await ConversationStateRepository(connection).update_facts(row.id, facts, now)
+            await HintRepository(connection).notify("tick")
         return await self.get_conversation(conversation_id)
 
     async def mark_conversation_complete(self, conversation_id: str) -> dict[str, Any]:
@@ -231,6 +237,20 @@ class CampaignManager:
     async def explain_conversation(self, conversation_id: str) -> dict[str, Any]:
         """Where it stands, every guard that could move it with inputs and verdict, and when each could pass."""
         return await self._single.explain(conversation_uuid(conversation_id))
+
+    async def retry_conversation(self, conversation_id: str) -> dict[str, Any]:
+        """Let a conversation that is parked as failed go on; returns it as it stands then."""
+        await self._interventions.retry(conversation_uuid(conversation_id))
+        return await self.get_conversation(conversation_id)
+
+    async def retry_campaign(self, campaign_id: str, error: str | None = None) -> int:
+        """Let all that are parked go on, or those whose last error holds `error`; returns how many."""
+        return await self._interventions.retry_campaign(campaign_id, error)
+
+    async def move_conversation(self, conversation_id: str, stage: str, reason: str) -> dict[str, Any]:
+        """Move a conversation to a stage or exit by hand, and keep why; returns it as it stands then."""
+        await self._interventions.move(conversation_uuid(conversation_id), stage, reason)
+        return await self.get_conversation(conversation_id)
 
     # ---- the inbox ---------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from engine.core.durations import instant_of
 from engine.core.errors import CampaignError, RefusedError, RepositoryError, UnknownError
 from engine.db.campaigns import LIVE, CampaignRepository, RequestRow
 from engine.db.database import Database
+from engine.db.hints import HintRepository
 from engine.db.metrics import MetricsRepository
 from engine.enrolment import Enrolment
 from engine.registry import TypeRegistry
@@ -111,6 +112,8 @@ class Poller:
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             counts.started = len(await CampaignRepository(connection).mark_started(now))
+            if counts.started:
+                await HintRepository(connection).notify("tick")
         counts.completed = await self._complete()
         await self._compact()
         return counts

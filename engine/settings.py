@@ -56,13 +56,30 @@ class Settings(BaseSettings):
         None, description="Folder of the embedded server; default the user's data directory."
     )
     campaign_allow_time_travel: bool = Field(False, description="Allow --now on a database that is not embedded.")
-    poll_seconds: float = Field(1.0, gt=0, le=3_600, description="Seconds between looks for work when there was none.")
+    poll_seconds: float = Field(
+        1.0, gt=0, le=3_600, description="Seconds between looks for work when there was none and no hint came."
+    )
+    metrics_listen: str = Field(
+        "127.0.0.1:9464", description="HOST:PORT where campaign run serves metrics and health; off for nowhere."
+    )
     statement_timeout_seconds: float = Field(
         60, gt=0, le=3_600, description="PostgreSQL ends a statement after this long."
+    )
+    partition_days: int = Field(30, ge=1, le=366, description="Days that a partition of history and outbox spans.")
+    partitions_ahead: int = Field(3, ge=1, le=36, description="Partitions made ahead of the present one.")
+    keep_history_days: int = Field(
+        0, ge=0, le=36_500, description="Days after which history and outbox are dropped; 0 keeps them for ever."
     )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="The least severe log lines shown."
     )
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        if value != "off":
+            address_of(value)
+        return value
 
     @field_validator("campaign_channels", mode="before")
     @classmethod
@@ -75,6 +92,19 @@ class Settings(BaseSettings):
         if len(channels) < len(parts):
             raise ValueError("expected name=target pairs with commas between, each name once")
         return channels
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """The host and port of HOST:PORT; an IPv6 address stands in brackets. Raises ValueError.
+
+    >>> address_of("127.0.0.1:9464"), address_of("[::1]:0")
+    (('127.0.0.1', 9464), ('::1', 0))
+    """
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not bare or (":" in bare and bare == host) or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("expected HOST:PORT such as 127.0.0.1:9464, or off")
+    return bare, int(port)
 
 
 def load_settings(**overrides: object) -> Settings:

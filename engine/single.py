@@ -19,7 +19,7 @@ from engine.core.explain import explain
 from engine.core.facts import fact_to_json, parse_fact
 from engine.core.problems import expected_one_of
 from engine.db.buckets import bucket_of
-from engine.db.conversations import Claimed, ConversationStateRepository
+from engine.db.conversations import ConversationStateRepository, Kin
 from engine.db.database import Database
 from engine.db.progress import dump_context, dump_values
 from engine.db.reading import ReadingRepository
@@ -46,7 +46,7 @@ class Single:
             row = await _lock(connection, id)
             compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
             if supposed := _suppose(compiled, row, state.get("context", state)):
-                row = row._replace(context=supposed)
+                row = row._replace(contexts=[supposed])
                 compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
             decision = decide(compiled, conversation, events, now)
         it = decision.conversation
@@ -100,7 +100,7 @@ class Single:
             "recipient": shown.recipient,
             "stage": row.stage,
             "status": row.status,
-            "due_at": row.due_at,
+            "due_at": shown.due_at,
             "now": now,
             "timezone": row.timezone,
             "timezone_source": zone_source,
@@ -130,9 +130,9 @@ def facts_of(compiled: CompiledType, given: Mapping[str, Any], zone: str) -> dic
     return facts
 
 
-def _suppose(compiled: CompiledType, row: Claimed, state: Mapping[str, Any]) -> str:
+def _suppose(compiled: CompiledType, row: Kin, state: Mapping[str, Any]) -> str:
     """The context of a row with what `state` says otherwise; empty when that is nothing."""
-    context = orjson.loads(row.context)
+    context = orjson.loads(row.contexts[0])
     facts, captured = (
         {name: value for name, value in state.get(part, {}).items() if context[part].get(name) != value}
         for part in ("facts", "captured")
@@ -153,7 +153,7 @@ def _suppose(compiled: CompiledType, row: Claimed, state: Mapping[str, Any]) -> 
     return orjson.dumps(supposed).decode()
 
 
-async def _lock(connection: AsyncConnection, id: UUID) -> Claimed:
+async def _lock(connection: AsyncConnection, id: UUID) -> Kin:
     row = await ConversationStateRepository(connection).lock_one(id)
     if row is None:
         raise UnknownError(f"unknown conversation {id}", hint="See them with: campaign conversations --campaign ID")

@@ -6,59 +6,40 @@ decides (pure), and writes; it does nothing else, no network, no channel. So the
 and nothing to clean up: a tick that is killed rolls back, and the conversations are simply due again. Two ticks
 never hold one conversation, and the `seq` guard of the write makes sure of it once more.
 
+How it is fast: a process has two hands (`engine.hand`), each with a connection of its own, so that one batch is decided
+while the database works on the other. A hand sends the write of a batch, its COMMIT and the claim of the next in one
+pipeline: one way there and back a batch, and another where something arrived. Conversations that agree in all but
+their own instants and facts come as one row and share a decision. Where the hands go next, `engine.route` says.
+
 What fails: a conversation whose decision raises is noted with its error, backed off and at last parked as `failed`;
 the rest of its batch goes on. A batch that the database refuses because of its data is rolled back and tried in
 halves until the one that is to blame stands alone. When the database is away the tick raises and has lost nothing.
 
-Time is read once a batch, from the clock given. A process has two batches in hand, of different buckets, each on a
-connection of its own: while the database claims or writes one, the other is decided.
+Time is read once a batch, from the clock given, after the locks are held: no conversation can have moved later.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
 from datetime import datetime
 from random import Random
 from time import monotonic
 from uuid import UUID
 
-import structlog
-
-from engine.batch import Batch
 from engine.clock import Clock
-from engine.core.errors import RepositoryError
 from engine.db.buckets import BUCKETS
-from engine.db.conversations import Claimed, ConversationStateRepository
+from engine.db.conversations import ConversationStateRepository, count_conversations
 from engine.db.database import Database
 from engine.evaluation import Evaluation
+from engine.hand import Hand
+from engine.hand import TickCounts as TickCounts
 from engine.registry import TypeRegistry
+from engine.route import BatchSize, Route
 from engine.settings import Settings
 
-log = structlog.get_logger(__name__)
-
-_CLAIM_AGAIN = ("22012", "40001", "40P01", "55P03")  # not as it was claimed, or in each other's way: nobody's fault
-_DATA_ERRORS = ("21", "22", "23")  # SQLSTATE classes that a row can be to blame for
-_OVERLAP = 2  # batches in hand at a time: one is decided while the database works on the other
+_HANDS = 2  # batches in hand at a time: one is decided while the database works on the other
 _PATIENCE = 5.0  # seconds to wait for rows that others hold before a drain ends
-_VISITS_OF_LANE = {"high": 4, "normal": 2, "low": 1}  # full batches in a row, so that high goes first and low is served
-_LANE_CLASSES = (("high", range(4)), ("normal", range(4, 12)), ("low", range(12, 16)))
-
-
-@dataclass
-class TickCounts:
-    """What ticks did: conversations claimed, progressions, conversations that came to an end, failures, seconds."""
-
-    claimed: int = 0
-    advanced: int = 0
-    completed: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-
-    def add(self, other: TickCounts) -> None:
-        for name, value in asdict(other).items():
-            setattr(self, name, getattr(self, name) + value)
 
 
 class Tick:
@@ -70,26 +51,33 @@ class Tick:
         self._clock = clock
         self._random = Random()
         self._evaluation = Evaluation(settings, registry, self._random)
+        self._size = BatchSize(settings.max_batch_size)
+        self._preferred: frozenset[int] = frozenset()
         self._stopping = False
+        self.left_some = False  # whether the last pass found more than a pass takes
 
     def stop(self) -> None:
-        """Let a pass that is under way end after the batch in hand, and later ones before their first."""
+        """Let a pass that is under way end after the batches in hand, and later ones before their first."""
         self._stopping = True
 
+    def prefer(self, buckets: Collection[int]) -> None:
+        """Visit these buckets before the others: each of several processes its own, so that they seldom meet."""
+        self._preferred = frozenset(buckets)
+
     async def run_once(self) -> TickCounts:
-        """One pass over every bucket and lane that has something due; high lanes first, several batches each."""
+        """One pass over every bucket and lane that has something due, in the order of `Route`."""
         started, counts = monotonic(), TickCounts()
         async with self._database.transaction() as connection:
+            edges = await ConversationStateRepository(connection).find_edges()
             now = await self._clock.now(connection)
-            due = await ConversationStateRepository(connection).find_due(now)
-        self._random.shuffle(due)
-        for name, lanes in _LANE_CLASSES:
-            queue = [(bucket, lane) for bucket, lane in due if lane in lanes]
-            visitors = [self._visit_all(queue, _VISITS_OF_LANE[name]) for _ in range(min(_OVERLAP, len(queue)))]
-            for visited in await asyncio.gather(*visitors, return_exceptions=True):
-                if isinstance(visited, BaseException):
-                    raise visited
-                counts.add(visited)
+        route = Route(edges, now, self._preferred, self._random)
+        hands = [self._hand(route) for _ in range(min(_HANDS, len(route)))]
+        for ended in await asyncio.gather(*(hand.work() for hand in hands), return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+        for hand in hands:
+            counts.add(hand.counts)
+        self.left_some = route.left_some
         counts.seconds = monotonic() - started
         return counts
 
@@ -111,7 +99,8 @@ class Tick:
     async def find_next_due(self) -> datetime | None:
         """The earliest instant any conversation waits for."""
         async with self._database.transaction() as connection:
-            return await ConversationStateRepository(connection).find_next_due()
+            edges = await ConversationStateRepository(connection).find_edges()
+        return min((edge.due_at for edge in edges), default=None)
 
     async def end_campaign(self, campaign_id: UUID, cause: str) -> int:
         """Stop the campaign's unfinished conversations in batches, with a history row each; returns how many.
@@ -123,78 +112,22 @@ class Tick:
             last: UUID | None = None
             while True:
                 async with self._database.transaction() as connection:
-                    now = await self._clock.now(connection)
                     repository = ConversationStateRepository(connection)
                     rows = await repository.lock_of_campaign(campaign_id, bucket, limit, after=last)
+                    now = await self._clock.now(connection)
                     batch = await self._evaluation.evaluate(connection, bucket, now, rows, ends=cause)
                     await self._evaluation.write(connection, bucket, batch)
                 stopped += batch.finished_count
-                if len(rows) < limit:
+                if count_conversations(rows) < limit:
                     break
-                last = UUID(rows[-1].id)
+                last = max(UUID(id) for row in rows for id in row.ids)
         return stopped
 
-    # ---- one batch ---------------------------------------------------------------------------------------------
-
-    async def _visit_all(self, queue: list[tuple[int, int]], batches: int) -> TickCounts:
-        """Take buckets and lanes from the queue that the visitors share until it is empty."""
-        counts = TickCounts()
-        while queue:
-            bucket, lane = queue.pop()
-            counts.add(await self._visit(bucket, lane, batches))
-        return counts
-
-    async def _visit(self, bucket: int, lane: int, batches: int) -> TickCounts:
-        counts, limit = TickCounts(), self._settings.max_batch_size
-        for _ in range(batches):
-            if self._stopping:
-                break
-            claimed = await self._batch(bucket, lane, limit)
-            counts.add(claimed)
-            if claimed.claimed < limit:
-                break
-        return counts
-
-    async def _batch(self, bucket: int, lane: int, limit: int) -> TickCounts:
-        """Claim, decide, write; on data the database refuses, again in halves until the culprit is alone."""
-        claimed: list[Claimed] = []
-        try:
-            return await self._try_batch(bucket, lane, limit, claimed)
-        except RepositoryError as error:
-            if error.sqlstate in _CLAIM_AGAIN:
-                log.warning("a batch was rolled back, to be claimed again", bucket=bucket, sqlstate=error.sqlstate)
-                return TickCounts()
-            if not error.sqlstate.startswith(_DATA_ERRORS) or not claimed:
-                raise
-            if len(claimed) == 1:
-                return await self._blame(bucket, claimed[0], error)
-        half = max(1, len(claimed) // 2)
-        counts = await self._batch(bucket, lane, half)
-        counts.add(await self._batch(bucket, lane, len(claimed) - half))
-        return counts
-
-    async def _try_batch(self, bucket: int, lane: int, limit: int, claimed: list[Claimed]) -> TickCounts:
-        async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
-            claimed += await ConversationStateRepository(connection).lock_due(bucket, lane, now, limit)
-            if not claimed:
-                return TickCounts()
-            batch = await self._evaluation.evaluate(connection, bucket, now, claimed)
-            await self._evaluation.write(connection, bucket, batch)
-        return TickCounts(len(claimed), batch.advanced_count, batch.finished_count, len(batch.failures))
-
-    async def _blame(self, bucket: int, row: Claimed, error: RepositoryError) -> TickCounts:
-        """Note against one conversation that the database refused what it came to, unless it has moved since."""
-        async with self._database.transaction() as connection:
-            batch = Batch(await self._clock.now(connection))
-            again = await ConversationStateRepository(connection).lock_one(UUID(row.id))
-            if again is None or again.seq != row.seq:
-                return TickCounts()
-            batch.failures.append((again, error))
-            await self._evaluation.write(connection, bucket, batch)
-        return TickCounts(claimed=1, failed=1)
+    def _hand(self, route: Route) -> Hand:
+        return Hand(self._database, self._clock, self._evaluation, self._size, route, lambda: self._stopping)
 
     async def _anything_due(self) -> bool:
         async with self._database.transaction() as connection:
+            edges = await ConversationStateRepository(connection).find_edges()
             now = await self._clock.now(connection)
-            return bool(await ConversationStateRepository(connection).find_due(now))
+        return any(edge.due_at <= now for edge in edges)

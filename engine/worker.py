@@ -12,12 +12,12 @@ keep the doubtful part short, a batch goes out in volleys: look, send for at mos
 again. The look, directly before a volley leaves, is where an opt-out, a cancelled campaign or a cancelled
 message still stops it. A worker that has used half of its lease gives the rest of the batch back.
 
-What waits. Messages of paused campaigns and of channels that are not open are not leased at all. What its send
-window or the recipient's limits hold back is leased, put off to the time it may leave and given back, all in the
-leasing transaction. Limits count the messages of all campaigns to a recipient, and those share a bucket; so one worker
-at a time leases from a bucket, under the lock of its *gate*, and counts what earlier ones sent or have in flight. So
-no number of workers exceeds a limit, except by sending again what a killed worker may have sent. Windows are looked
-at again before each volley.
+What waits. Messages of paused campaigns, of channels that are not open and of those whose circuit is not closed (see
+`engine.channels.circuits`) are not leased at all. What its send window or the recipient's limits hold back is leased,
+put off to the time it may leave and given back, all in the leasing transaction. Limits count the messages of all
+campaigns to a recipient, and those share a bucket; so one worker at a time leases from a bucket, under the lock of its
+*gate*, and counts what earlier ones sent or have in flight. So no number of workers exceeds a limit, except by sending
+again what a killed worker may have sent. Windows are looked at again before each volley.
 
 Locks are taken in the order of the whole engine: conversations, by id, before the outbox. A gate comes before all, and
 nobody waits for one: a bucket whose gate another holds is left to the next pass.
@@ -36,10 +36,13 @@ from typing import NamedTuple
 
 import structlog
 
+from engine.channels.circuits import PROBES, ChannelCircuits
 from engine.channels.registry import Channels
 from engine.clock import Clock
 from engine.core.errors import RepositoryError
+from engine.db.channels import ChannelStateRepository
 from engine.db.database import Database
+from engine.db.hints import HintRepository
 from engine.db.messages import LeasedMessage, MessageRepository
 from engine.db.metrics import Delta, MetricsRepository
 from engine.holding import Parting, find_limited, part
@@ -86,8 +89,9 @@ class Worker:
         self._clock = clock
         self._channels = channels
         self._random = random or Random()
+        self.circuits = ChannelCircuits(settings.lease_seconds)
         self._renderer = Renderer(types, settings.unsubscribe_url)
-        self._sender = Sender(channels, self._renderer, settings, self._random)
+        self._sender = Sender(channels, self.circuits, self._renderer, settings, self._random)
         self._lease_span = timedelta(seconds=settings.lease_seconds)
         self._batch_size = settings.max_batch_size
         self._warned: set[str] = set()
@@ -116,17 +120,43 @@ class Worker:
         """How many messages were leased, and what became of them."""
         async with self._database.transaction() as connection:
             repository, now = MessageRepository(connection), await self._clock.now(connection)
-            buckets = await repository.find_due_buckets(now, self._channels.names)
+            await self.circuits.look(ChannelStateRepository(connection))
+            buckets = await repository.find_due_buckets(now, self._channels.names, self.circuits.shut)
             if not buckets:
                 await self._warn_of_waiting(repository, now)
         self._random.shuffle(buckets)  # so that workers seldom meet
         leased, total = 0, WorkCounts()
+        for channel in self.circuits.due_probes(now):
+            size, counts = await self._probe(channel)
+            leased, total = leased + size, total + counts
         for bucket in buckets:
             if self._stopping:
                 break
             size, counts = await self._work(bucket)
             leased, total = leased + size, total + counts
         return leased, total
+
+    async def _probe(self, channel: str) -> tuple[int, WorkCounts]:
+        """Try a channel that is shut with a few messages, if there are any and no other worker is at it."""
+        names = self._channels.names
+        if self._stopping or not (names is None or channel in names):
+            return 0, WorkCounts()
+        async with self._database.transaction() as connection:
+            began_at = await self._clock.now(connection)
+            buckets = await MessageRepository(connection).find_due_buckets(began_at, [channel])
+            if not buckets:
+                return 0, WorkCounts()
+            if not await self.circuits.lease_probe(ChannelStateRepository(connection), channel, began_at):
+                return 0, WorkCounts()
+        self.circuits.begin_probe(channel)
+        try:
+            size, counts = await self._work(self._random.choice(buckets), probe=channel)
+            async with self._database.transaction() as connection:
+                now = await self._clock.now(connection)
+                await self.circuits.end_probe(ChannelStateRepository(connection), began_at, now)
+        finally:
+            self.circuits.probing = None
+        return size, counts
 
     async def _warn_of_waiting(self, repository: MessageRepository, now: datetime) -> None:
         """Say, once for each channel that is not open, that its messages wait."""
@@ -141,10 +171,13 @@ class Worker:
                 hint=f"Say where they go, for example CAMPAIGN_CHANNELS={channel}=file:/path/{channel}.jsonl",
             )
 
-    async def _work(self, bucket: int) -> tuple[int, WorkCounts]:
-        """Lease a batch of `bucket` and send it, volley by volley: its size, and what became of it."""
+    async def _work(self, bucket: int, probe: str | None = None) -> tuple[int, WorkCounts]:
+        """Lease a batch of `bucket` and send it, volley by volley: its size, and what became of it.
+
+        With a channel to `probe` a few messages of that one only.
+        """
         half_time = monotonic() + self._lease_span.total_seconds() / 2
-        size, lease, refused = await self._take(bucket)
+        size, lease, refused = await self._take(bucket, probe)
         total = await self._record(lease, refused) if refused else WorkCounts()
         while lease.messages:
             outcomes = await self._sender.volley(lease.messages, lease.now)
@@ -153,10 +186,18 @@ class Worker:
                 outcomes += map(give_back, rest)
                 rest = []
             total += await self._record(lease, outcomes)
+            if self.circuits.tripped:
+                await self._save_circuits()
             lease = await self._look(lease, rest) if rest else lease._replace(messages=[])
         return size, total
 
-    async def _take(self, bucket: int) -> tuple[int, _Lease, list[Outcome]]:
+    async def _save_circuits(self) -> None:
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            await self.circuits.save(ChannelStateRepository(connection), now)
+        self.circuits.saved(now)
+
+    async def _take(self, bucket: int, probe: str | None) -> tuple[int, _Lease, list[Outcome]]:
         """A batch of `bucket`: how many were leased, those of them to send, and the outcomes of those that never can.
 
         One transaction under the bucket's gate. Each statement has a newer snapshot than the one before, so what is
@@ -168,7 +209,11 @@ class Worker:
             lease = _Lease(bucket, now + self._lease_span, now, [])
             if not free:
                 return 0, lease, []
-            keys = await repository.lease_messages(bucket, now, lease.until, self._channels.names, self._batch_size)
+            if probe is None:
+                names, shut, limit = self._channels.names, self.circuits.shut, self._batch_size
+            else:
+                names, shut, limit = [probe], [], PROBES
+            keys = await repository.lease_messages(bucket, now, lease.until, names, limit, shut)
             if not keys:
                 return 0, lease, []
             messages = await repository.find_leased(bucket, lease.until, keys)
@@ -217,13 +262,15 @@ class Worker:
         waiting = {message.key.conversation_id for message, _ in outcomes if message.awaited}
         async with self._database.transaction() as connection:
             repository = MessageRepository(connection)
-            await repository.mark_conversations_due(lease.bucket, waiting, lease.now)
+            if waiting:
+                await repository.mark_conversations_due(lease.bucket, waiting, lease.now)
+                await HintRepository(connection).notify("tick")
             marked = await repository.mark_messages(lease.bucket, lease.until, [mark for _, mark in outcomes])
             done = [each.with_status(marked[each.place]) for each in outcomes if each.place in marked]
             await MetricsRepository(connection).insert_deltas(lease.bucket, _deltas(done, lease.now))
         if lost := len(outcomes) - len(done):
             log.warning("lease ran out while sending", bucket=lease.bucket, messages=lost)
-        _log_failures(done)
+        _log_failures(each for each in done if each.message.channel != self.circuits.probing)
         return _counts(done)
 
 

@@ -8,7 +8,7 @@ here load in a blink, because everything behind them is imported only when a com
     output          results on standard output, everything else on standard error
     command         what becomes of an error
     session         an engine to work with: settings, logs, database
-    authoring create campaigns conversations inbox work database      the commands, by topic
+    authoring create campaigns conversations inbox operators work database      the commands, by topic
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import authoring, campaigns, conversations, create, database, inbox, work
+from engine.cli import authoring, campaigns, conversations, create, database, inbox, operators, work
 from engine.cli.command import Command
 from engine.cli.options import Json
 
@@ -68,12 +68,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "metrics": campaigns.metrics,
     "conversations": conversations.conversations,
     "explain": conversations.explain,
+    "retry": operators.retry,
+    "move": operators.move,
     "reply": inbox.reply,
     "event": inbox.event,
     "tick": work.tick,
     "work": work.work,
     "poll": work.poll,
     "run": work.run,
+    "doctor": operators.doctor,
 }
 app.add_typer(authoring.app, name="types")
 for name, function in COMMANDS.items():

@@ -120,10 +120,10 @@ def _value(value: Any) -> str:
 def _show_past(it: dict[str, Any], time: Callable[[datetime | None], str]) -> None:
     say("\nhistory")
     print_table(
-        ("seq", "at", "from", "to", "cause", "edge", "sends"),
+        ("seq", "at", "from", "to", "cause", "edge or reason", "sends"),
         [
-            (each["seq"], time(each["at"]), each["from_stage"], each["to_stage"], each["cause"], each["edge"],
-             each["sends"])
+            (each["seq"], time(each["at"]), each["from_stage"], each["to_stage"], each["cause"],
+             each["reason"] or each["edge"], each["sends"])
             for each in it["history"]
         ],
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from engine.application import Application
+    from engine.db.fitness import Rights
     from engine.settings import Settings
 
 Result = TypeVar("Result")
@@ -23,8 +24,13 @@ def read_settings() -> Settings:
     return settings
 
 
-def with_engine(work: Callable[[Application], Awaitable[Result]], now: datetime | None = None) -> Result:
-    """What `work` comes to, given the engine on the database that the settings name; `now` stops its clock."""
+def with_engine(
+    work: Callable[[Application], Awaitable[Result]], now: datetime | None = None, rights: Rights | None = "app"
+) -> Result:
+    """What `work` comes to, given the engine on the database that the settings name; `now` stops its clock.
+
+    The database must fit and give its user these `rights`; with None it is taken as it is.
+    """
     import asyncio
 
     from engine.application import database_url, open_application
@@ -32,7 +38,7 @@ def with_engine(work: Callable[[Application], Awaitable[Result]], now: datetime 
     settings = read_settings()
 
     async def run(url: str) -> Result:
-        async with open_application(url, settings, now) as application:
+        async with open_application(url, settings, now, rights) as application:
             return await work(application)
 
     with database_url(settings) as url:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,7 +51,7 @@ def tick(
             return (await _keep(application, "tick")).ticked
         if mode == "once":
             return await application.tick.run_once()
-        with progress("ticking") as heard:
+        with progress("ticking") as heard, _interruptible(application.tick.stop):
             return await application.tick.drain(lambda counts: heard(counts.claimed, None))
 
     _emit(with_engine(move, now), as_json)
@@ -64,11 +66,11 @@ def work(drain: Drain = False, now: Now = None, as_json: Json = False) -> None:
 
     async def send(application: Application) -> WorkCounts:
         if drain or now:
-            with progress("sending") as heard:
+            with progress("sending") as heard, _interruptible(application.worker.stop):
                 return await application.worker.drain(lambda counts: heard(counts.sent, None))
         return (await _keep(application, "work")).worked
 
-    _emit(with_engine(send, now), as_json)
+    _emit(with_engine(send, now, rights="worker"), as_json)
 
 
 def poll(
@@ -90,27 +92,63 @@ def poll(
     _emit(with_engine(look, now), as_json)
 
 
-def run(as_json: Json = False) -> None:
+def run(
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where to serve metrics and health, or off; METRICS_LISTEN otherwise."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Poll, tick and work in one process, until SIGTERM.
 
-    It finishes the batch in hand then. Any number of processes may run.
+    It finishes the batch in hand then; a second SIGTERM ends it at once. Any number of processes may run.
     """
     from engine.cli.session import with_engine
+    from engine.settings import address_of
 
-    runner = with_engine(_keep)
+    try:
+        if metrics not in (None, "off"):
+            address_of(metrics)
+    except ValueError as error:
+        raise typer.BadParameter(f"--metrics: {error}, got {metrics!r}") from error
+
+    async def serve(application: Application) -> Runner:
+        return await _keep(application, listen=metrics or application.settings.metrics_listen)
+
+    runner = with_engine(serve)
     parts = {"poll": runner.polled, "tick": runner.ticked, "work": runner.worked}
     counts = {name: _rounded(each) for name, each in parts.items()}
     emit(counts, as_json, lambda it: say("\n".join(f"{name}: {_line(each)}" for name, each in it.items())))
 
 
-async def _keep(application: Application, *names: str) -> Runner:
+async def _keep(application: Application, *names: str, listen: str = "off") -> Runner:
     """The runner, once SIGTERM has stopped it."""
-    from engine.runner import Runner, stop_on_signals
+    from engine.runner import Runner
+    from engine.stopping import stop_on_signals
 
     runner = Runner(application)
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, _endpoint(runner, listen):
         await runner.run(stop, *names)
     return runner
+
+
+def _endpoint(runner: Runner, listen: str) -> AbstractContextManager[object]:
+    if listen == "off":
+        return nullcontext()
+    from engine.endpoint import serve
+
+    return serve(runner.health, listen)
+
+
+@contextmanager
+def _interruptible(stop: Callable[[], object]) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end what is inside after the batch in hand, as KeyboardInterrupt."""
+    from engine.stopping import stop_on_signals
+
+    with stop_on_signals(stop) as stopped:
+        yield
+        if stopped.is_set():
+            raise KeyboardInterrupt
 
 
 def _emit(counts: Any, as_json: bool) -> None:

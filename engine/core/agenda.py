@@ -55,6 +55,13 @@ def with_dates(stage: Stage, conversation: Conversation, now: datetime) -> tuple
     return tuple(agenda)
 
 
+def wakes(conversation: Conversation) -> list[Due]:
+    """What of its agenda an active conversation is looked at for; `min_stay` only ends for responses held back."""
+    if conversation.status != "active":
+        return []
+    return [due for due in conversation.agenda if due.rank != Rank.STAY_END or conversation.held]
+
+
 def fired(timer: Timer) -> str:
     """The key under which `used` remembers that an `at` timer has fired in this visit."""
     return f"{timer.edge.key}.at"

@@ -20,11 +20,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from engine.core.agenda import agenda_of_conversation, agenda_of_visit, fired, follow_up_due, with_dates
+from engine.core.agenda import agenda_of_conversation, agenda_of_visit, fired, follow_up_due, wakes, with_dates
 from engine.core.compiled import NEW, Assign, CompiledType, Edge, Row, Stage
 from engine.core.effects import Effects
 from engine.core.errors import DecisionError
 from engine.core.model import Conversation, Decision, Due, Event, Held, Rank, Reading, Step, Values
+from engine.core.moves import MOVED, expect_known_stage, target_of
 
 _MOST_STEPS = 1_000
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -38,8 +39,9 @@ def decide(compiled: CompiledType, conversation: Conversation, events: Sequence[
     give the same decision. While the conversation is paused the events are left waiting unless one opts out.
     Raises DecisionError for a conversation that cannot stand where it stands under this campaign type.
     """
-    evaluation = _Evaluation(compiled, conversation, now)
     arrived = [event for event in events if event.at <= now]
+    expect_known_stage(compiled, conversation, arrived)
+    evaluation = _Evaluation(compiled, conversation, now)
     if len(arrived) > 1:
         arrived.sort(key=lambda event: (event.at, _ORDER[event.kind]))
     if conversation.status == "active":
@@ -53,16 +55,10 @@ class _Evaluation:
     """The conversation being worked on, the row its guards see, and what has come of it so far."""
 
     def __init__(self, compiled: CompiledType, conversation: Conversation, now: datetime) -> None:
-        if conversation.stage is not None and conversation.stage not in compiled.stages:
-            raise DecisionError(
-                f"conversation {conversation.id} stands in stage {conversation.stage!r}, "
-                f"which {compiled.name} version {compiled.version} does not have",
-                hint="Move it to a stage that exists, or migrate its campaign to a version that has the stage.",
-            )
         self.compiled = compiled
         self.now = now
         self.conversation = conversation.copy()
-        self.stage = compiled.stages[conversation.stage] if conversation.stage is not None else None
+        self.stage = compiled.stages.get(conversation.stage or NEW)
         self.steps: list[Step] = []
         self.readings: list[Reading] = []
         self.row = Row.of(self.conversation)
@@ -103,8 +99,8 @@ class _Evaluation:
 
     def decision(self) -> Decision:
         it = self.conversation
-        waiting = it.agenda if it.held else [due for due in it.agenda if due.rank != Rank.STAY_END]
-        next_due = min(waiting).at if waiting and it.status == "active" else None
+        waiting = wakes(it)
+        next_due = min(waiting).at if waiting else None
         return Decision(
             it, tuple(self.steps), tuple(self.effects.made), next_due, tuple(self.readings), tuple(self.row.trace)
         )
@@ -200,8 +196,12 @@ class _Evaluation:
             it.follow_up = len(self.stage.follow_ups)
 
     def _end(self, event: Event) -> None:
-        """The campaign is over, or somebody ended the conversation: it is over where it stands."""
-        it = self.conversation
+        """The campaign is over, or somebody ended the conversation: it is over where it stands; or it was moved."""
+        it, target = self.conversation, target_of(event)
+        if target is not None:
+            self.row.state, self.row.edge = target, Edge("", it.stage or NEW, target)
+            self._take(MOVED)
+            return
         seq = self._next_seq()
         self.effects.cancel_all()
         self._close("completed" if event.name == "completed" else "stopped")
@@ -304,7 +304,7 @@ class _Evaluation:
                 self._stayed(seq, cause, edge.key, self.effects.act(edge.actions, seq, of_edge=True))
                 self._follow_dates()
             return
-        heard = cause.startswith(("response", "event:"))
+        heard = cause.startswith(("response", "event:", MOVED))
         delayed = self._move(cause, heard=heard)
         while self.stage is not None and self.stage.splits:
             if not self._trigger("split", it.captured):
@@ -321,7 +321,7 @@ class _Evaluation:
         """Leave the stage, run the edge's actions, enter where the machine went.
 
         Returns the places of the edge's delayed messages: they belong to the stage finally entered. `heard` tells
-        that it comes of a response or event, which opts out if a `stopped` exit is entered.
+        that it comes of a response, an event or a hand, which opts out if a `stopped` exit is entered.
         """
         it, row, edge = self.conversation, self.row, self._edge
         source, destination = it.stage, self.compiled.stages[row.state]

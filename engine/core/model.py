@@ -98,8 +98,8 @@ class Event(NamedTuple):
     """Something that reached a conversation at `at`.
 
     `response` carries `text`; `event` carries `name`; `sent` and `dropped` tell the fate of the outbox message
-    `message` (seq, ordinal); `end` is the end of it all, `name` being `campaign_end`, `cancelled` or `completed`.
-    `key` identifies it to whoever recorded it.
+    `message` (seq, ordinal); `end` is a word from outside about all of it, `name` being `campaign_end`, `cancelled`,
+    `completed`, or that somebody moved it (see `engine.core.moves`). `key` identifies it to whoever recorded it.
     """
 
     kind: EventKind

@@ -5,7 +5,7 @@ Statements only; who calls decides what makes sense. A campaign or type that doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.core.errors import UnknownError
+from engine.db.database import Answer, driver_of
 from engine.db.tables import campaign_requests, campaign_types, campaigns
 
 LIVE = ("draft", "scheduled", "active", "paused")
@@ -68,6 +69,10 @@ class RequestRow(NamedTuple):
     payload: Any
     campaign_id: UUID | None
 
+
+_ASK_STATES = """
+    SELECT id, name, campaign_type, status, ends_at FROM campaign_engine.campaigns WHERE id = ANY(%(ids)s::uuid[])
+"""
 
 # Enrolled conversations of the campaigns that have not ended, by the lanes they were given. A campaign counts in
 # each of its three lanes, since its type's priority guards may put conversations into any of them.
@@ -174,6 +179,11 @@ class CampaignRepository:
         """Where the campaigns of `ids` stand."""
         statement = _select(campaigns, CampaignState).where(campaigns.c.id.in_(ids))
         return [CampaignState(*row) for row in await self.connection.execute(statement)]
+
+    async def ask_states(self, ids: Iterable[str]) -> Answer[CampaignState]:
+        """Where the campaigns of `ids` stand, by the driver: in a pipeline it is told at the end."""
+        driver = await driver_of(self.connection)
+        return Answer(await driver.execute(_ASK_STATES, {"ids": list(ids)}, binary=True), CampaignState)
 
     async def find_state(self, campaign_id: UUID | str) -> CampaignState:
         """Where a campaign stands. Raises UnknownError, also for what cannot be an id."""

@@ -1,6 +1,6 @@
 """Conversations as the tick sees them: which are due, locking them, and what waits for them.
 
-Every statement here names one bucket (`find_due` visits each of a list). A claim is a row lock held to the commit,
+Every statement here names one bucket (`find_edges` visits each of a list). A claim is a row lock held to the commit,
 taken with SKIP LOCKED, so any number of ticks share the work and none waits for another. What a claim returns is
 the row as it is under the lock; nothing is read by joining the locked rows to themselves, which would see the older
 snapshot. The hot statements speak to the driver, in binary.
@@ -8,7 +8,7 @@ snapshot. The hot statements speak to the driver, in binary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,30 +18,44 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.db.buckets import BUCKETS, bucket_of, campaign_range
-from engine.db.database import driver_of
+from engine.db.database import Answer, driver_of
 
 LANES = range(16)
+LONG_AGO = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 
 
-class Claimed(NamedTuple):
-    """A conversation's row, locked until the transaction ends. Ids and the JSON columns are text, parsed if needed."""
+class Kin(NamedTuple):
+    """Conversations locked until the transaction ends that agree in all but what the lists hold, in one order.
 
-    id: str
+    One that something arrived for is alone. Ids and the JSON columns are text, parsed if needed.
+    """
+
     campaign_id: str
-    recipient_id: str
     version: int
     seq: int
     attempts: int
     inbox_waiting: bool
     status: str
     stage: str | None
-    due_at: datetime | None
-    held_due_at: datetime | None
-    entered_at: datetime | None
     timezone: str
     locale: str
-    context: str
     progress: str
+    ids: list[str]
+    entered_at: list[datetime | None]
+    started_at: list[datetime | None]
+    contexts: list[str]
+    pending: list[list[datetime]]
+
+    def alone(self, place: int) -> Kin:
+        """The one conversation at this place of the lists."""
+        return self._replace(**{name: getattr(self, name)[place : place + 1] for name in _OWN})
+
+
+def count_conversations(rows: Iterable[Kin]) -> int:
+    return sum(len(row.ids) for row in rows)
+
+
+_OWN = ("ids", "entered_at", "started_at", "contexts", "pending")
 
 
 class Waiting(NamedTuple):
@@ -57,70 +71,73 @@ class Waiting(NamedTuple):
 class Fate(NamedTuple):
     """What became of a message that a conversation waits for."""
 
-    conversation_id: str
-    seq: int
-    ordinal: int
     status: str
     sent_at: datetime | None
 
 
-# One LIMIT 1 probe of the due index for each bucket and lane. EXISTS would let the planner scan the table.
-_FIND_DUE = text("""
-    SELECT b.bucket, l.lane
-      FROM unnest(CAST(:buckets AS smallint[])) AS b(bucket)
-     CROSS JOIN unnest(CAST(:lanes AS smallint[])) AS l(lane)
-     CROSS JOIN LATERAL (
-           SELECT 1 FROM campaign_engine.conversations c
-            WHERE c.bucket = b.bucket AND c.lane = l.lane AND c.due_at <= :now
-            ORDER BY c.due_at LIMIT 1) AS due
-""")
+class Edge(NamedTuple):
+    """The earliest instant that a conversation of one bucket and lane waits for."""
 
-_FIND_NEXT_DUE = text("""
-    SELECT min(due.due_at)
-      FROM unnest(CAST(:buckets AS smallint[])) AS b(bucket)
-     CROSS JOIN unnest(CAST(:lanes AS smallint[])) AS l(lane)
+    bucket: int
+    lane: int
+    due_at: datetime
+
+
+# One LIMIT 1 probe of the due index for each bucket and lane. EXISTS would let the planner scan the table.
+_FIND_EDGES = """
+    SELECT b.bucket, l.lane, edge.due_at
+      FROM unnest(%(buckets)s::smallint[]) AS b(bucket)
+     CROSS JOIN unnest(%(lanes)s::smallint[]) AS l(lane)
      CROSS JOIN LATERAL (
            SELECT c.due_at FROM campaign_engine.conversations c
             WHERE c.bucket = b.bucket AND c.lane = l.lane AND c.due_at IS NOT NULL
-            ORDER BY c.due_at LIMIT 1) AS due
-""")
-
-_SELECT = (
-    "SELECT id::text, campaign_id::text, recipient_id::text, version, seq, attempts, inbox_waiting, status, stage,"
-    " due_at, held_due_at, entered_at, timezone, locale, context::text, progress::text"
-)
-
-# An ordered scan of the due index from its left edge; the equality on bucket and lane keeps it one scan.
-_LOCK_DUE = (
-    _SELECT
-    + """
-      FROM campaign_engine.conversations
-     WHERE bucket = %(bucket)s AND lane = %(lane)s AND due_at <= %(now)s
-     ORDER BY due_at LIMIT %(limit)s
-       FOR UPDATE SKIP LOCKED
+            ORDER BY c.due_at LIMIT 1) AS edge
 """
+
+# Rows are locked one by one and then told by kin, which saves the way of a thousand rows that say the same. A row is
+# locked as its newest version is, and only that is told. What something arrived for, or what has nothing to wait for,
+# stands alone: arrays of arrays must all be of one shape.
+_AS_KIN = """
+    SELECT campaign_id::text, version, seq, attempts, inbox_waiting, status, stage, timezone, locale, progress::text,
+           array_agg(id::text), array_agg(entered_at), array_agg(started_at), array_agg(context::text),
+           array_agg(pending) FILTER (WHERE pending <> '{}')
+      FROM locked
+     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, progress, cardinality(pending), CASE WHEN inbox_waiting THEN id END
+"""
+_COLUMNS = (
+    "SELECT id, campaign_id, version, seq, attempts, inbox_waiting, status, stage, timezone, locale, progress,"
+    " entered_at, started_at, context, pending"
 )
 
-_LOCK_ONE = (
-    _SELECT
-    + """
+# An ordered scan of the due index; the equality on bucket and lane keeps it one scan. It begins at a known low edge,
+# so that it need not walk the dead entries that moved conversations leave there.
+_LOCK_DUE = f"""
+    WITH locked AS ({_COLUMNS}
+      FROM campaign_engine.conversations
+     WHERE bucket = %(bucket)s AND lane = %(lane)s AND due_at BETWEEN %(edge)s AND %(now)s
+     ORDER BY due_at LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED)
+    {_AS_KIN}
+"""
+
+_LOCK_ONE = f"""
+    WITH locked AS ({_COLUMNS}
       FROM campaign_engine.conversations
      WHERE bucket = %(bucket)s AND id = %(id)s
-       FOR UPDATE
+       FOR UPDATE)
+    {_AS_KIN}
 """
-)
 
 # A campaign's ids share their first bytes, so this walks the primary key. It starts after the last id seen.
-_LOCK_OF_CAMPAIGN = (
-    _SELECT
-    + """
+_LOCK_OF_CAMPAIGN = f"""
+    WITH locked AS ({_COLUMNS}
       FROM campaign_engine.conversations
      WHERE bucket = %(bucket)s AND id > %(after)s AND id <= %(last)s AND campaign_id = %(campaign_id)s
        AND status IN ('active', 'paused')
      ORDER BY id LIMIT %(limit)s
-       FOR UPDATE
+       FOR UPDATE)
+    {_AS_KIN}
 """
-)
 
 _FIND_WAITING = """
     SELECT conversation_id::text, id::text, 'response', body, received_at
@@ -134,10 +151,12 @@ _FIND_WAITING = """
 """
 
 _FIND_FATES = """
-    SELECT o.conversation_id::text, o.seq, o.ordinal, o.status, o.sent_at
+    SELECT o.status, o.sent_at, array_agg(o.conversation_id::text)
       FROM unnest(%(ids)s::uuid[], %(seqs)s::int[], %(ordinals)s::smallint[]) AS a(id, seq, ordinal)
       JOIN campaign_engine.outbox o ON o.conversation_id = a.id AND o.seq = a.seq AND o.ordinal = a.ordinal
-     WHERE o.bucket = %(bucket)s AND o.status IN ('sent', 'failed', 'cancelled')
+     WHERE o.bucket = %(bucket)s AND o.conversation_id = ANY(%(ids)s::uuid[])
+       AND o.status IN ('sent', 'failed', 'cancelled')
+     GROUP BY o.status, o.sent_at
 """
 
 
@@ -178,33 +197,34 @@ class ConversationStateRepository:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def find_due(self, now: datetime, buckets: Sequence[int] = BUCKETS) -> list[tuple[int, int]]:
-        """The (bucket, lane) pairs that have conversations due by `now`; one cheap question when there are none."""
-        found = await self._connection.execute(_FIND_DUE, {"buckets": list(buckets), "lanes": list(LANES), "now": now})
-        return [(bucket, lane) for bucket, lane in found]
+    async def find_edges(self, buckets: Sequence[int] = BUCKETS) -> list[Edge]:
+        """The earliest due instant of each bucket and lane where anything waits; one question, cheap at any size."""
+        driver = await driver_of(self._connection)
+        found = await driver.execute(_FIND_EDGES, {"buckets": list(buckets), "lanes": list(LANES)}, binary=True)
+        return [Edge(*row) for row in await found.fetchall()]
 
-    async def find_next_due(self) -> datetime | None:
-        """The earliest instant at which any conversation is due."""
-        found = await self._connection.execute(_FIND_NEXT_DUE, {"buckets": list(BUCKETS), "lanes": list(LANES)})
-        earliest: datetime | None = found.scalar_one()
-        return earliest
+    async def lock_due(
+        self, place: tuple[int, int], now: datetime, limit: int, edge: datetime = LONG_AGO
+    ) -> Answer[Kin]:
+        """Up to `limit` due conversations of one (bucket, lane), earliest first, passing over locked ones.
 
-    async def lock_due(self, bucket: int, lane: int, now: datetime, limit: int) -> list[Claimed]:
-        """Up to `limit` due conversations of one bucket and lane, earliest first, passing over locked ones."""
-        return await self._lock(_LOCK_DUE, {"bucket": bucket, "lane": lane, "now": now, "limit": limit})
+        None is due before `edge`, as far as the caller knows; one that is stays for a later claim.
+        """
+        bucket, lane = place
+        return await self._lock(_LOCK_DUE, {"bucket": bucket, "lane": lane, "now": now, "limit": limit, "edge": edge})
 
-    async def lock_one(self, conversation_id: UUID) -> Claimed | None:
+    async def lock_one(self, conversation_id: UUID) -> Kin | None:
         """One conversation, waiting for its lock; None when there is none."""
         found = await self._lock(_LOCK_ONE, {"bucket": bucket_of(conversation_id), "id": conversation_id})
-        return found[0] if found else None
+        return next(iter(await found.rows()), None)
 
     async def lock_of_campaign(
         self, campaign_id: UUID, bucket: int, limit: int, after: UUID | None = None
-    ) -> list[Claimed]:
+    ) -> list[Kin]:
         """Up to `limit` unfinished conversations of a campaign in a bucket, by id, beyond `after`."""
         first, last = campaign_range(campaign_id)
         given = {"bucket": bucket, "campaign_id": campaign_id, "after": after or first, "last": last, "limit": limit}
-        return await self._lock(_LOCK_OF_CAMPAIGN, given)
+        return await (await self._lock(_LOCK_OF_CAMPAIGN, given)).rows()
 
     async def find_waiting(self, bucket: int, ids: Sequence[str]) -> list[Waiting]:
         """Responses and events not yet taken in by these conversations, in the order of receipt."""
@@ -212,14 +232,17 @@ class ConversationStateRepository:
         found = await driver.execute(_FIND_WAITING, {"bucket": bucket, "ids": list(ids)}, binary=True)
         return [Waiting(*row) for row in await found.fetchall()]
 
-    async def find_fates(self, bucket: int, messages: Sequence[tuple[str, int, int]]) -> list[Fate]:
-        """Which of these messages (conversation, seq, ordinal) have left or never will."""
+    async def find_fates(self, bucket: int, messages: Sequence[tuple[str, int, int]]) -> dict[str, Fate]:
+        """What became of those of these messages (conversation, seq, ordinal) that left or never will.
+
+        By conversation: each may ask for one.
+        """
         driver = await driver_of(self._connection)
         ids, seqs, ordinals = (list(column) for column in zip(*messages, strict=True))
         found = await driver.execute(
             _FIND_FATES, {"bucket": bucket, "ids": ids, "seqs": seqs, "ordinals": ordinals}, binary=True
         )
-        return [Fate(*row) for row in await found.fetchall()]
+        return {id: fate for *told, ids in await found.fetchall() for fate in [Fate(*told)] for id in ids}
 
     async def resume_conversations(self, campaign_id: UUID, bucket: int, now: datetime, limit: int) -> int:
         """Give up to `limit` parked conversations of a campaign their due time back; returns how many."""
@@ -233,7 +256,12 @@ class ConversationStateRepository:
         given = {"bucket": bucket_of(conversation_id), "id": conversation_id, "now": now}
         await self._connection.execute(_UPDATE_FACTS, given | {"facts": orjson.dumps(facts).decode()})
 
-    async def _lock(self, statement: str, given: dict[str, Any]) -> list[Claimed]:
+    async def _lock(self, statement: str, given: dict[str, Any]) -> Answer[Kin]:
         driver = await driver_of(self._connection)
-        found = await driver.execute(statement, given, binary=True)
-        return [Claimed(*row) for row in await found.fetchall()]
+        return Answer(await driver.execute(statement, given, binary=True), _kin)
+
+
+def _kin(*row: Any) -> Kin:
+    """Those who wait for nothing have no instants to gather."""
+    kin = Kin(*row)
+    return kin if kin.pending is not None else kin._replace(pending=[[]] * len(kin.ids))

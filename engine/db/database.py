@@ -6,21 +6,24 @@ out as a `RepositoryError` that says whether trying again makes sense, and never
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 import psycopg
 from psycopg.types.json import set_json_loads
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from engine.core.errors import RepositoryError
 
+Row = TypeVar("Row")
+
+DRIVER_ERRORS = (DBAPIError, psycopg.Error, OSError)
 _RETRYABLE = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03")
 _PLAIN = ("08", "25", "28", "3D", "3F", "42501", "53", "57")  # classes whose message names no rows and no SQL
 
@@ -34,6 +37,7 @@ class Database:
         milliseconds = int(statement_timeout * 1000)
         options = (
             f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
+            " -c random_page_cost=1.1"  # what is hot is in memory: a look-up by index is never dearer than a scan
         )
         self._engine: AsyncEngine = create_async_engine(
             self.url,
@@ -52,27 +56,41 @@ class Database:
         try:
             async with self._engine.begin() as connection:
                 yield connection
-        except (DBAPIError, psycopg.Error, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise translate(error, self.url) from error
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncConnection]:
+    async def session(self, *, autocommit: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection for several transactions, each `async with connection.begin()`; any error throws it away.
 
-        For work on a temporary table, which lives as long as its connection.
+        For work on a temporary table, which lives as long as its connection. With `autocommit` whoever has it begins
+        and commits by statements of its own, such as those that go in one `pipeline`.
         """
         try:
             async with self._engine.connect() as connection:
                 try:
+                    if autocommit:
+                        await connection.execution_options(isolation_level="AUTOCOMMIT")
                     yield connection
                 except BaseException:
                     await connection.invalidate()
                     raise
-        except (DBAPIError, psycopg.Error, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise translate(error, self.url) from error
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+class Answer(Generic[Row]):
+    """Rows on their way. In a pipeline they are there when it has ended; asking before would wait for it."""
+
+    def __init__(self, cursor: psycopg.AsyncCursor[Any], make: Callable[..., Row]) -> None:
+        self._cursor = cursor
+        self._make = make
+
+    async def rows(self) -> list[Row]:
+        return [self._make(*row) for row in await self._cursor.fetchall()]
 
 
 def _prepare(connection: Any, _record: object) -> None:
@@ -95,10 +113,16 @@ def parse_url(text_url: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
+async def ask_time(connection: AsyncConnection) -> Answer[datetime]:
+    """The database server's present instant, in one row."""
+    driver = await driver_of(connection)
+    return Answer(await driver.execute("SELECT clock_timestamp()", binary=True), lambda at: at.astimezone(UTC))
+
+
 async def find_time(connection: AsyncConnection) -> datetime:
     """The database server's present instant."""
-    found: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
-    return found.astimezone(UTC)
+    [at] = await (await ask_time(connection)).rows()
+    return at
 
 
 async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
@@ -108,8 +132,35 @@ async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]
     return driver
 
 
+@asynccontextmanager
+async def pipeline(connection: AsyncConnection) -> AsyncIterator[None]:
+    """What the driver is told in here goes in one way there and back. Raises the first error at its end.
+
+    After an error the rest is passed over, COMMIT too. Only for a connection with autocommit.
+    """
+    driver = await driver_of(connection)
+    async with driver.pipeline():
+        yield
+
+
+async def begin(connection: AsyncConnection) -> None:
+    await (await driver_of(connection)).execute("BEGIN")
+
+
+async def commit(connection: AsyncConnection) -> psycopg.AsyncCursor[Any]:
+    """The cursor of the COMMIT, for `is_committed`."""
+    return await (await driver_of(connection)).execute("COMMIT")
+
+
+def is_committed(cursor: psycopg.AsyncCursor[Any]) -> bool:
+    """Whether the server has said so: COMMIT after an error is answered with ROLLBACK, or passed over."""
+    return cursor.statusmessage == "COMMIT"
+
+
 def translate(error: BaseException, url: URL | None = None) -> RepositoryError:
     """What a driver's error means: which SQLSTATE, whether to retry, what to do. Holds no SQL and no row values."""
+    if isinstance(error, RepositoryError):
+        return error
     cause = error.orig if isinstance(error, DBAPIError) else error
     sqlstate = getattr(cause, "sqlstate", None) or ""
     if not sqlstate and isinstance(cause, psycopg.OperationalError | OSError | InterfaceError):

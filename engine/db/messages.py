@@ -101,7 +101,10 @@ _DUE = """
     status IN ('ready', 'leased') AND not_before <= %(now)s AND (status = 'ready' OR lease_until <= %(now)s)
     AND campaign_id NOT IN (SELECT id FROM campaign_engine.campaigns WHERE status = 'paused')
 """
-_OPEN = "(CAST(%(channels)s AS text[]) IS NULL OR channel = ANY(CAST(%(channels)s AS text[])))"
+_OPEN = """
+    (CAST(%(channels)s AS text[]) IS NULL OR channel = ANY(CAST(%(channels)s AS text[])))
+    AND channel <> ALL(CAST(%(shut)s AS text[]))
+"""
 
 # LIMIT 1 in a LATERAL makes one short index scan a bucket; EXISTS or DISTINCT would read every due row.
 FIND_DUE_BUCKETS = f"""
@@ -127,30 +130,38 @@ FIND_WAITING_CHANNELS = f"""
     ORDER BY due.channel
 """  # noqa: S608 - constants of this module
 
-# Whoever has the row leases from the bucket; a worker that meets another there goes on to the next bucket.
+# Whoever has the row leases from the bucket; a worker that meets another there goes on to the next bucket. For the rest
+# of the transaction nothing is sorted that an index has in order: a planner that expects few due messages would rather
+# read and sort them all than take the first of each partition, and then there are many.
 LOCK_GATE = """
-    SELECT bucket FROM campaign_engine.send_gates WHERE bucket = %(bucket)s FOR UPDATE SKIP LOCKED
+    SELECT set_config('enable_sort', 'off', true) FROM campaign_engine.send_gates
+    WHERE bucket = %(bucket)s FOR UPDATE SKIP LOCKED
 """
 
-# The inner query walks the index in the order in which messages leave and skips what another worker is
-# taking; both levels name the bucket. The join back is by primary key with `at`, so only the partitions that
-# matter are touched.
+# The first part walks the index in the order in which messages leave and skips what another worker is taking. The
+# second goes back by primary key: `= ANY` of the ids makes that the one way to read, whatever the planner believes of
+# how many messages there are. Both parts name the bucket.
 LEASE_MESSAGES = f"""
-    UPDATE campaign_engine.outbox AS message
-    SET status = 'leased', lease_until = %(until)s
-    FROM (
+    WITH due AS MATERIALIZED (
         SELECT conversation_id, seq, ordinal, at
         FROM campaign_engine.outbox
         WHERE bucket = %(bucket)s AND {_DUE} AND {_OPEN}
         ORDER BY not_before, seq, ordinal
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) AS due
-    WHERE message.bucket = %(bucket)s AND message.conversation_id = due.conversation_id
+    )
+    UPDATE campaign_engine.outbox AS message
+    SET status = 'leased', lease_until = %(until)s
+    FROM due
+    WHERE message.bucket = %(bucket)s
+        AND message.conversation_id = ANY (ARRAY(SELECT conversation_id FROM due))
+        AND message.conversation_id = due.conversation_id
         AND message.seq = due.seq AND message.ordinal = due.ordinal AND message.at = due.at
     RETURNING message.conversation_id, message.seq, message.ordinal, message.at
 """  # noqa: S608 - constants of this module
 
+# OFFSET 0 keeps each look-up a look-up by primary key, one a message: nobody knows how many rows a JSON holds, so the
+# planner, left alone, reads the whole bucket and joins it.
 FIND_LEASED = """
     SELECT message.conversation_id, message.seq, message.ordinal, message.at,
            message.not_before, message.attempts, message.awaited, message.cancel_requested,
@@ -161,15 +172,23 @@ FIND_LEASED = """
            message.recipient_id, message.ignores_window, message.ignores_limits
     FROM jsonb_to_recordset(CAST(%(keys)s AS jsonb))
          AS given (conversation_id uuid, seq integer, ordinal smallint, at timestamptz)
-    JOIN campaign_engine.outbox AS message
-        ON message.bucket = %(bucket)s AND message.conversation_id = given.conversation_id
-        AND message.seq = given.seq AND message.ordinal = given.ordinal AND message.at = given.at
-        AND message.lease_until = %(until)s
+    CROSS JOIN LATERAL (
+        SELECT * FROM campaign_engine.outbox
+        WHERE bucket = %(bucket)s AND conversation_id = given.conversation_id
+            AND seq = given.seq AND ordinal = given.ordinal AND at = given.at AND lease_until = %(until)s
+        OFFSET 0
+    ) AS message
     JOIN campaign_engine.campaigns AS campaign ON campaign.id = message.campaign_id
-    LEFT JOIN campaign_engine.conversations AS conversation
-        ON conversation.bucket = %(bucket)s AND conversation.id = message.conversation_id
-    LEFT JOIN campaign_engine.recipients AS recipient
-        ON recipient.bucket = %(bucket)s AND recipient.id = message.recipient_id
+    LEFT JOIN LATERAL (
+        SELECT context, version, timezone, locale FROM campaign_engine.conversations
+        WHERE bucket = %(bucket)s AND id = message.conversation_id
+        OFFSET 0
+    ) AS conversation ON true
+    LEFT JOIN LATERAL (
+        SELECT key, email, phone, unsubscribed_at FROM campaign_engine.recipients
+        WHERE bucket = %(bucket)s AND id = message.recipient_id
+        OFFSET 0
+    ) AS recipient ON true
     ORDER BY message.not_before, message.seq, message.ordinal
 """
 
@@ -218,7 +237,7 @@ WAKE_CONVERSATIONS = """
 """
 
 # Whoever wants to cancel a leased message can only leave a request; it is honoured when the message comes
-# back.
+# back. The ids are given twice, so that the rows are found by primary key (see `LEASE_MESSAGES`).
 MARK_MESSAGES = """
     UPDATE campaign_engine.outbox AS message
     SET status = CASE WHEN mark.status = 'ready' AND message.cancel_requested THEN 'cancelled'
@@ -229,7 +248,8 @@ MARK_MESSAGES = """
         conversation_id uuid, seq integer, ordinal smallint, at timestamptz,
         status text, attempts smallint, not_before timestamptz, sent_at timestamptz, last_error text
     )
-    WHERE message.bucket = %(bucket)s AND message.conversation_id = mark.conversation_id
+    WHERE message.bucket = %(bucket)s AND message.conversation_id = ANY (%(ids)s)
+        AND message.conversation_id = mark.conversation_id
         AND message.seq = mark.seq AND message.ordinal = mark.ordinal AND message.at = mark.at
         AND message.lease_until = %(until)s
     RETURNING message.conversation_id, message.seq, message.ordinal, message.status
@@ -242,9 +262,9 @@ class MessageRepository:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def find_due_buckets(self, now: datetime, channels: list[str] | None) -> list[int]:
-        """The buckets with a message that may leave now through one of `channels`; None is every channel."""
-        values = {"buckets": list(BUCKETS), "now": now, "channels": channels}
+    async def find_due_buckets(self, now: datetime, channels: list[str] | None, shut: Sequence[str] = ()) -> list[int]:
+        """The buckets with a message that may leave now through one of `channels`, None being all, but for `shut`."""
+        values = {"buckets": list(BUCKETS), "now": now, "channels": channels, "shut": list(shut)}
         return [bucket for (bucket,) in await self._fetch(FIND_DUE_BUCKETS, values)]
 
     async def find_waiting_channels(self, now: datetime, channels: list[str]) -> list[str]:
@@ -257,10 +277,17 @@ class MessageRepository:
         return bool(await self._fetch(LOCK_GATE, {"bucket": bucket}))
 
     async def lease_messages(
-        self, bucket: int, now: datetime, until: datetime, channels: list[str] | None, limit: int
+        self,
+        bucket: int,
+        now: datetime,
+        until: datetime,
+        channels: list[str] | None,
+        limit: int,
+        shut: Sequence[str] = (),
     ) -> list[MessageKey]:
         """Up to `limit` due messages of `bucket`, the earliest, now leased to the caller; in no order."""
-        values = {"bucket": bucket, "now": now, "until": until, "channels": channels, "limit": limit}
+        given = {"channels": channels, "shut": list(shut)}
+        values = {"bucket": bucket, "now": now, "until": until, "limit": limit} | given
         return [MessageKey(*row) for row in await self._fetch(LEASE_MESSAGES, values)]
 
     async def find_leased(self, bucket: int, until: datetime, keys: Sequence[MessageKey]) -> list[LeasedMessage]:
@@ -286,7 +313,8 @@ class MessageRepository:
 
     async def mark_messages(self, bucket: int, until: datetime, marks: Sequence[Mark]) -> dict[Place, MessageStatus]:
         """The messages still leased `until` then, now marked, with the status each has; its lease is over."""
-        values = {"bucket": bucket, "until": until, "marks": _json(sorted(marks, key=place_of))}
+        ids = list({mark.conversation_id for mark in marks})
+        values = {"bucket": bucket, "until": until, "ids": ids, "marks": _json(sorted(marks, key=place_of))}
         return {(id, seq, ordinal): status for id, seq, ordinal, status in await self._fetch(MARK_MESSAGES, values)}
 
     async def _fetch(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -24,14 +24,19 @@ from sqlalchemy.pool import NullPool
 
 from engine.core.errors import RepositoryError
 from engine.db.database import parse_url, translate
+from engine.db.fitness import expect_server
 from engine.db.tables import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def upgrade(url: str) -> None:
-    """Migrate the database at `url` to the newest revision; nothing happens when it is there."""
+    """Migrate the database at `url` to the newest revision; nothing happens when it is there.
+
+    Raises RepositoryError, too, for a server or a database that the engine could not work on whatever is in it.
+    """
     with connect(url) as connection:
+        expect_server(connection)
         _run(command.upgrade, connection, "head")
 
 

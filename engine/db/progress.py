@@ -1,14 +1,15 @@
 """How a conversation lies in its row: `context` for what guards and messages read, `progress` for the engine's own.
 
-`context` is `{"facts": {…}, "captured": {…}}`. `progress` holds the counters and pending instants of
-`engine.core.model.Conversation`, each key left out while it has its default, so that a fresh conversation is short.
-Instants are ISO 8601 in UTC; a due thing is `[instant, rank, index]`. Numbers keep their exact value. A date is its
-ISO text; what a fact or response holds is told by the campaign type, so a text that looks like a date stays a text.
+`context` is `{"facts": {…}, "captured": {…}}`. `progress` holds the counters and the agenda of
+`engine.core.model.Conversation`, each key left out while it has its default, so that a fresh conversation is short. A
+due thing is `[rank, index]`; its instant lies at the same place of the array `pending`, so that `progress` is the very
+same for all conversations that stand alike. Numbers keep their exact value. A date is its ISO text; what a fact or
+response holds is told by the campaign type, so a text that looks like a date stays a text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -24,62 +25,94 @@ from engine.core.model import Conversation, Due, Held, Rank
 Json = dict[str, Any]
 Conversion = Callable[[Any], Any]
 
-_PARTS = ("facts", "captured")
 _PLAIN = {"responses", "responses_total", "follow_ups_sent", "follow_up", "visits", "used", "unsent"}
-_DUMPED = (*sorted(_PLAIN), "awaits", "started_at")
+_DUMPED = (*sorted(_PLAIN), "awaits")
+
+Question = tuple[str, str]
+"""What can be read of a context: a part of it and a name."""
+
+EVERYTHING: Question = ("", "")
 
 
-def progress_of_new(starts_at: datetime) -> Json:
-    """The progress of a conversation that waits for its start."""
-    return {"agenda": [[starts_at.isoformat(), int(Rank.BEGIN), 0]]}
+def progress_of_new() -> Json:
+    """The progress of a conversation that waits for its start, its one pending instant."""
+    return {"agenda": [[int(Rank.BEGIN), 0]]}
 
 
 class Context:
-    """The `context` column of one row, parsed when somebody reads it; `was_read` tells whether anybody has."""
+    """The `context` column of one row, parsed when somebody reads it.
 
-    __slots__ = ("_conversions", "_parsed", "_raw")
+    `reads` is what was read, in order: a (part, name), or EVERYTHING, with the value found.
+    """
+
+    __slots__ = ("_conversions", "_parts", "_raw", "reads")
 
     def __init__(self, raw: str, conversions: Mapping[str, Mapping[str, Conversion]]) -> None:
         self._raw = raw
         self._conversions = conversions
-        self._parsed: dict[str, Json] | None = None
+        self._parts: Json | None = None
+        self.reads: dict[Question, Any] = {}
 
-    @property
-    def was_read(self) -> bool:
-        return self._parsed is not None
+    def answer(self, question: Question) -> Any:
+        """What reading it would find; None where there is nothing."""
+        return self._raw if question == EVERYTHING else self.find(question, None)
 
-    def part(self, name: str) -> Json:
-        """`facts` or `captured`, as values."""
-        if self._parsed is None:
-            found = orjson.loads(self._raw)
-            self._parsed = {part: _convert(found.get(part, {}), self._conversions[part]) for part in _PARTS}
-        return self._parsed[name]
+    def note(self, question: Question) -> None:
+        """Remember that this is read."""
+        if question not in self.reads:
+            self.reads[question] = self.answer(question)
+
+    def find(self, question: Question, default: Any) -> Any:
+        """The value of a name in a part. Raises ValueError for one that is not of its declared type."""
+        part, name = question
+        found = self.names(part)
+        if name not in found:
+            return default
+        convert = self._conversions[part].get(name)
+        return found[name] if convert is None else convert(found[name])
+
+    def names(self, part: str) -> Json:
+        """A part as it lies in the row."""
+        if self._parts is None:
+            self._parts = orjson.loads(self._raw)
+        names: Json = self._parts.get(part, {})
+        return names
 
 
 class ContextPart(Mapping[str, Any]):
-    """One part of a context, as the mapping that guards and messages read."""
+    """One part of a context, `facts` or `captured`, as the mapping that guards and messages read."""
 
-    __slots__ = ("_context", "_name")
+    __slots__ = ("_context", "_part")
 
-    def __init__(self, context: Context, name: str) -> None:
+    def __init__(self, context: Context, part: str) -> None:
         self._context = context
-        self._name = name
+        self._part = part
 
     def __getitem__(self, key: str) -> Any:
-        return self._context.part(self._name)[key]
+        if key not in self:
+            raise KeyError(key)
+        return self._context.find((self._part, key), None)
+
+    def __contains__(self, key: object) -> bool:
+        self._context.note((self._part, str(key)))
+        return key in self._context.names(self._part)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._context.part(self._name))
+        self._context.note(EVERYTHING)
+        return iter(self._context.names(self._part))
 
     def __len__(self) -> int:
-        return len(self._context.part(self._name))
+        self._context.note(EVERYTHING)
+        return len(self._context.names(self._part))
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self._context.part(self._name).get(key, default)
+        question = (self._part, key)
+        self._context.note(question)
+        return self._context.find(question, default)
 
 
 class ConversationCodec:
-    """Reads the two JSON columns for one campaign type version."""
+    """Reads the JSON columns for one campaign type version."""
 
     def __init__(self, compiled: CompiledType) -> None:
         facts: dict[str, Conversion] = {
@@ -94,25 +127,27 @@ class ConversationCodec:
         }
         self._conversions = {"facts": facts, "captured": captured}
 
-    def load(self, conversation: Conversation, raw_context: str, raw_progress: str) -> Context:
-        """Fill a conversation that has its plain columns from its JSON columns; returns what it reads facts from."""
-        context = Context(raw_context, self._conversions)
-        conversation.facts = ContextPart(context, "facts")
-        conversation.captured = ContextPart(context, "captured")
+    def context(self, raw: str) -> Context:
+        """A context, not parsed yet."""
+        return Context(raw, self._conversions)
+
+    def load(self, it: Conversation, context: Context, raw_progress: str, pending: Sequence[datetime]) -> None:
+        """Fill a conversation that has its plain columns from its JSON columns and its pending instants.
+
+        Raises ValueError, or whatever senseless JSON leads to, when they do not fit each other.
+        """
+        it.facts = ContextPart(context, "facts")
+        it.captured = ContextPart(context, "captured")
         progress = orjson.loads(raw_progress)
-        get = progress.get
-        instant = datetime.fromisoformat
-        conversation.agenda = tuple([Due(instant(at), rank, number) for at, rank, number in get("agenda", ())])
+        places = progress.get("agenda", ())
+        it.agenda = tuple([Due(at, *place) for at, place in zip(pending, places, strict=True)])
         for name in _PLAIN & progress.keys():
-            setattr(conversation, name, progress[name])
-        if awaits := get("awaits"):
-            conversation.awaits = (awaits[0], awaits[1])
-        if started_at := get("started_at"):
-            conversation.started_at = datetime.fromisoformat(started_at)
-        if held := get("held"):
+            setattr(it, name, progress[name])
+        if awaits := progress.get("awaits"):
+            it.awaits = (awaits[0], awaits[1])
+        if held := progress.get("held"):
             numbers = self._conversions["captured"]
-            conversation.held = tuple(Held(each[0], _convert(each[1], numbers), *each[2:]) for each in held)
-        return context
+            it.held = tuple(Held(each[0], _convert(each[1], numbers), *each[2:]) for each in held)
 
 
 def find_awaited(raw_progress: str) -> tuple[int, int] | None:
@@ -129,24 +164,16 @@ def find_awaited(raw_progress: str) -> tuple[int, int] | None:
         return None
 
 
-def find_start(raw_progress: str) -> datetime | None:
-    """When the start stage was entered, as far as the progress tells."""
-    try:
-        return datetime.fromisoformat(orjson.loads(raw_progress)["started_at"])
-    except (TypeError, ValueError, LookupError):
-        return None
-
-
 def dump_context(conversation: Conversation) -> Json:
     """The `context` column."""
     return {"facts": dump_values(conversation.facts), "captured": dump_values(conversation.captured)}
 
 
-def dump_progress(it: Conversation) -> Json:
-    """The `progress` column."""
+def dump_progress(it: Conversation, agenda: Sequence[Due] | None = None) -> Json:
+    """The `progress` column, its agenda in the order given: that of the instants in `pending`."""
     progress: Json = {}
     if it.agenda:
-        progress["agenda"] = [[due.at, due.rank, due.number] for due in it.agenda]
+        progress["agenda"] = [[due.rank, due.number] for due in (it.agenda if agenda is None else agenda)]
     for name in _DUMPED:
         if value := getattr(it, name):
             progress[name] = value

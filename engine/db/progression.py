@@ -1,15 +1,16 @@
 """Writing what a batch of decisions came to. One bucket, one transaction, all or nothing.
 
-`advance` is one statement: it updates the conversations from one JSON parameter, guarded by the `seq` they were
-claimed with, and inserts history, outbox and metric deltas for exactly the rows the update returned. Conversations
-that one decision fits share a row of that parameter, their ids in a list; history and messages refer to it by its
-number. The statement divides by zero when a conversation was not updated, so that a lost guard can never pass for
-success: the batch rolls back and its claim is tried again.
+`advance` is one statement: it updates the conversations, guarded by the `seq` they were claimed with, and inserts
+history, outbox and metric deltas for exactly the rows the update returned. Conversations that one decision fits share
+a row of a JSON parameter; their ids come as an array beside one of the numbers of these rows, by which history and
+messages refer to them, too. Every look-up is by `= ANY` of such an array, so that the planner knows that it is one:
+how many rows a JSON parameter holds is hidden from it. The statement divides by zero when a conversation was not
+updated, so that a lost guard can never pass for success: the batch rolls back and its claim is tried again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,20 +21,31 @@ from engine.core.errors import RepositoryError
 from engine.db.database import driver_of
 
 Rows = Sequence[dict[str, Any]]
+Ids = Mapping[int, Sequence[str]]
 
+# What a conversation waits for on is told by its places in the array it has; what is new is the same for all of a row.
 _ADVANCE = """
     WITH moved AS (
         UPDATE campaign_engine.conversations c
-           SET seq = i.seq, stage = i.stage, status = i.status, due_at = i.due_at, held_due_at = i.held_due_at,
-               entered_at = i.entered_at, inbox_waiting = i.inbox_waiting, progress = i.progress,
+           SET seq = i.seq, stage = i.stage, status = i.status, inbox_waiting = i.inbox_waiting, progress = i.progress,
                context = coalesce(i.context, c.context),
+               entered_at = CASE WHEN i.entered THEN %(now)s ELSE c.entered_at END,
+               started_at = CASE WHEN i.entered THEN coalesce(c.started_at, %(now)s) ELSE c.started_at END,
+               due_at = CASE WHEN i.wakes = '{}' THEN i.due_at
+                             ELSE least(i.due_at, (SELECT min(c.pending[place]) FROM unnest(i.wakes) AS place)) END,
+               held_due_at = CASE WHEN i.parked THEN coalesce(c.held_due_at, c.due_at) END,
+               pending = CASE WHEN i.carried = '{}' THEN i.made
+                              ELSE ARRAY(SELECT c.pending[place]
+                                           FROM unnest(i.carried) WITH ORDINALITY AS kept (place, number)
+                                          ORDER BY number) || i.made END,
                attempts = CASE WHEN i.status = 'failed' THEN c.attempts ELSE 0 END,
                last_error = CASE WHEN i.status = 'failed' THEN c.last_error END
-          FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
-               number int, ids uuid[], was int, seq int, stage text, status text, due_at timestamptz,
-               held_due_at timestamptz, entered_at timestamptz, inbox_waiting boolean, progress jsonb, context jsonb)
-         CROSS JOIN unnest(i.ids) AS one(id)
-         WHERE c.bucket = %(bucket)s AND c.id = one.id AND c.seq = i.was
+          FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS one(id, number)
+          JOIN jsonb_to_recordset(%(rows)s::jsonb) AS i(
+               number int, was int, seq int, stage text, status text, parked boolean, entered boolean,
+               due_at timestamptz, wakes int[], carried int[], made timestamptz[], inbox_waiting boolean,
+               progress jsonb, context jsonb) ON i.number = one.number
+         WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[]) AND c.id = one.id AND c.seq = i.was
         RETURNING c.id, c.campaign_id, c.recipient_id, i.number
     ), history AS (
         INSERT INTO campaign_engine.stage_history
@@ -68,17 +80,18 @@ _ADVANCE = """
 
 _MARK_FAILED = """
     UPDATE campaign_engine.conversations c
-       SET attempts = i.attempts, last_error = i.last_error, due_at = i.due_at, status = i.status
+       SET attempts = i.attempts, last_error = i.last_error, due_at = i.due_at, status = i.status,
+           failed_at = CASE WHEN i.status = 'failed' AND c.status <> 'failed' THEN %(now)s ELSE c.failed_at END
       FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(
            id uuid, attempts smallint, last_error text, due_at timestamptz, status text)
-     WHERE c.bucket = %(bucket)s AND c.id = i.id
+     WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[]) AND c.id = i.id
 """
 
 _CONSUME_RESPONSES = """
     UPDATE campaign_engine.responses r
        SET status = 'processed', processed_at = %(now)s, stage = i.stage, reading = i.reading
       FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(id uuid, stage text, reading jsonb)
-     WHERE r.bucket = %(bucket)s AND r.id = i.id
+     WHERE r.bucket = %(bucket)s AND r.id = ANY(%(ids)s::uuid[]) AND r.id = i.id
 """
 
 _CONSUME_EVENTS = """
@@ -87,10 +100,17 @@ _CONSUME_EVENTS = """
      WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[])
 """
 
+_COUNT_CANCELLED = """
+        INSERT INTO campaign_engine.metric_deltas (bucket, campaign_id, day, metric, stage, target, label, count)
+        SELECT %(bucket)s, campaign_id, %(day)s, 'cancelled', coalesce(stage, ''), channel, message, count(*)
+          FROM cancelled WHERE status = 'cancelled' GROUP BY campaign_id, stage, channel, message
+"""
+
 # Ready messages die at once; one in a worker's hands is told to die if it has not left. One statement decides which,
 # by the row's own status under its lock, so a message that a worker takes at this moment cannot escape both. Only rows
-# of earlier decisions are meant: those up to the seq the conversation was claimed with.
-_CANCEL_MESSAGES = """
+# of earlier decisions are meant: those up to the seq the conversation was claimed with. They are found by their key; to
+# ask for those that are ready or leased would invite the planner to walk all of the bucket's.
+_CANCEL_MESSAGES = f"""
     WITH wanted AS (
         SELECT one.id, i.was, i.scopes
           FROM jsonb_to_recordset(%(rows)s::jsonb) AS i(ids uuid[], was int, scopes text[])
@@ -99,28 +119,30 @@ _CANCEL_MESSAGES = """
         UPDATE campaign_engine.outbox o
            SET status = CASE o.status WHEN 'ready' THEN 'cancelled' ELSE o.status END, cancel_requested = true
           FROM wanted i
-         WHERE o.bucket = %(bucket)s AND o.conversation_id = i.id AND o.seq <= i.was AND o.scope = ANY(i.scopes)
-           AND o.status IN ('ready', 'leased')
+         WHERE o.bucket = %(bucket)s AND o.conversation_id = ANY(%(ids)s::uuid[]) AND o.conversation_id = i.id
+           AND o.seq <= i.was AND o.scope = ANY(i.scopes) AND o.status NOT IN ('sent', 'failed', 'cancelled')
         RETURNING o.campaign_id, o.stage, o.channel, o.message, o.status
     )
-    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*)
-      FROM cancelled WHERE status = 'cancelled' GROUP BY 1, 2, 3, 4
-"""
+    {_COUNT_CANCELLED}
+"""  # noqa: S608 - constants of this module
 
 # There is no index by recipient: opting out is rare, and walks its bucket's unsent messages.
-_UNSUBSCRIBE = """
+_UNSUBSCRIBE = f"""
     WITH gone AS (
-        UPDATE campaign_engine.recipients SET unsubscribed_at = %(now)s
-         WHERE bucket = %(bucket)s AND id = ANY(%(ids)s::uuid[]) AND unsubscribed_at IS NULL
+        UPDATE campaign_engine.recipients r SET unsubscribed_at = %(now)s
+          FROM campaign_engine.conversations c
+         WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[])
+           AND r.bucket = %(bucket)s AND r.id = c.recipient_id AND r.unsubscribed_at IS NULL
     ), cancelled AS (
-        UPDATE campaign_engine.outbox
-           SET status = CASE status WHEN 'ready' THEN 'cancelled' ELSE status END, cancel_requested = true
-         WHERE bucket = %(bucket)s AND recipient_id = ANY(%(ids)s::uuid[]) AND status IN ('ready', 'leased')
-        RETURNING campaign_id, stage, channel, message, status
+        UPDATE campaign_engine.outbox o
+           SET status = CASE o.status WHEN 'ready' THEN 'cancelled' ELSE o.status END, cancel_requested = true
+          FROM campaign_engine.conversations c
+         WHERE c.bucket = %(bucket)s AND c.id = ANY(%(ids)s::uuid[])
+           AND o.bucket = %(bucket)s AND o.recipient_id = c.recipient_id AND o.status IN ('ready', 'leased')
+        RETURNING o.campaign_id, o.stage, o.channel, o.message, o.status
     )
-    SELECT campaign_id::text, coalesce(stage, ''), channel, message, count(*)
-      FROM cancelled WHERE status = 'cancelled' GROUP BY 1, 2, 3, 4
-"""
+    {_COUNT_CANCELLED}
+"""  # noqa: S608 - constants of this module
 
 _INSERT_ASSIGNMENTS = """
     INSERT INTO campaign_engine.assignments
@@ -142,51 +164,54 @@ _INSERT_EMITTED = """
            ids uuid[], seq int, ordinal smallint, campaign_id uuid, stage text, name text)
      CROSS JOIN LATERAL (VALUES (i.seq || '.' || i.ordinal)) AS told (place)
      CROSS JOIN unnest(i.ids) AS one(id)
-      LEFT JOIN campaign_engine.conversations c ON c.bucket = %(bucket)s AND c.id = one.id
-      LEFT JOIN campaign_engine.recipients r ON r.bucket = %(bucket)s AND r.id = c.recipient_id
+      LEFT JOIN LATERAL (
+           SELECT r.key FROM campaign_engine.conversations c
+             JOIN campaign_engine.recipients r ON r.bucket = %(bucket)s AND r.id = c.recipient_id
+            WHERE c.bucket = %(bucket)s AND c.id = one.id OFFSET 0) AS r ON true
 """
-
-Cancelled = tuple[str, str, str, str, int]
 
 
 class ProgressionRepository:
-    """The writes of one batch, into one bucket, at one instant."""
+    """The writes of one batch, into one bucket, at one instant. They ask nothing, so all may go in one pipeline."""
 
     def __init__(self, connection: AsyncConnection, bucket: int, now: datetime) -> None:
         self._connection = connection
-        self._given: dict[str, Any] = {"bucket": bucket, "now": now}
+        self._given: dict[str, Any] = {"bucket": bucket, "now": now, "day": now.date()}
 
-    async def advance_conversations(
-        self, rows: Rows, steps: Rows, messages: Rows, deltas: Rows, conversation_count: int
-    ) -> None:
-        """Move the conversations and write what follows; fails with SQLSTATE 22012 if one is not as it was."""
+    async def advance_conversations(self, ids: Ids, rows: Rows, steps: Rows, messages: Rows, deltas: Rows) -> None:
+        """Move the conversations and write what follows; fails with SQLSTATE 22012 if one is not as it was.
+
+        `ids` are those of each row's number, which steps and messages name, too.
+        """
         await self._run(
             _ADVANCE,
+            ids=_array(id for own in ids.values() for id in own),
+            numbers=_array(str(number) for number, own in ids.items() for _ in own),
             rows=_json(rows),
             steps=_json(steps),
             messages=_json(messages),
             deltas=_json(deltas),
-            count=conversation_count,
+            count=sum(map(len, ids.values())),
         )
 
     async def mark_failed(self, rows: Rows) -> None:
         """Note a failed attempt: its count, its error, and when to try again, or that it is parked for good."""
-        await self._run(_MARK_FAILED, rows=_json(rows))
+        await self._run(_MARK_FAILED, ids=_array(row["id"] for row in rows), rows=_json(rows))
 
     async def mark_responses_processed(self, rows: Rows) -> None:
         """Responses taken in, each with the stage it met and how it was understood."""
-        await self._run(_CONSUME_RESPONSES, rows=_json(rows))
+        await self._run(_CONSUME_RESPONSES, ids=_array(row["id"] for row in rows), rows=_json(rows))
 
     async def mark_events_processed(self, ids: Sequence[str]) -> None:
-        await self._run(_CONSUME_EVENTS, ids=list(ids))
+        await self._run(_CONSUME_EVENTS, ids=_array(ids))
 
-    async def cancel_messages(self, rows: Rows) -> list[Cancelled]:
-        """Cancel unsent messages of these conversations by scope; counts by campaign, stage, channel and message."""
-        return await self._run(_CANCEL_MESSAGES, rows=_json(rows))
+    async def cancel_messages(self, rows: Rows) -> None:
+        """Cancel unsent messages of these conversations by scope, and count them."""
+        await self._run(_CANCEL_MESSAGES, ids=_array(id for row in rows for id in row["ids"]), rows=_json(rows))
 
-    async def unsubscribe_recipients(self, recipient_ids: Sequence[str]) -> list[Cancelled]:
-        """Opt recipients out: no message of any campaign leaves for them; returns what that cancelled."""
-        return await self._run(_UNSUBSCRIBE, ids=list(recipient_ids))
+    async def unsubscribe_recipients(self, conversation_ids: Sequence[str]) -> None:
+        """Opt the recipients of these conversations out: no message of any campaign leaves for them any more."""
+        await self._run(_UNSUBSCRIBE, ids=_array(conversation_ids))
 
     async def insert_assignments(self, rows: Rows) -> None:
         await self._run(_INSERT_ASSIGNMENTS, rows=_json(rows))
@@ -195,10 +220,14 @@ class ProgressionRepository:
         """Keep events that campaigns tell other systems."""
         await self._run(_INSERT_EMITTED, rows=_json(rows))
 
-    async def _run(self, statement: str, **given: Any) -> list[Any]:
+    async def _run(self, statement: str, **given: Any) -> None:
         driver = await driver_of(self._connection)
-        found = await driver.execute(statement, self._given | given)
-        return await found.fetchall() if found.description else []
+        await driver.execute(statement, self._given | given)
+
+
+def _array(texts: Iterable[str]) -> str:
+    """Ids or numbers as PostgreSQL reads an array of them; nothing in them wants a quote."""
+    return f"{{{','.join(texts)}}}"
 
 
 def _json(rows: Rows) -> str:

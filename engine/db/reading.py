@@ -38,7 +38,7 @@ class ConversationRow(NamedTuple):
 
 
 class HistoryRow(NamedTuple):
-    """One progression."""
+    """One progression; `reason` is why somebody moved it, if that is its cause."""
 
     seq: int
     at: datetime
@@ -48,6 +48,7 @@ class HistoryRow(NamedTuple):
     edge: str
     entered: bool
     sends: int
+    reason: str | None
 
 
 class MessageRow(NamedTuple):
@@ -101,10 +102,11 @@ _FIND_ZONE_SOURCE = text("""
 """)
 
 _FIND_HISTORY = text("""
-    SELECT seq, at, from_stage, to_stage, cause, edge, entered, sends
-      FROM campaign_engine.stage_history
-     WHERE bucket = :bucket AND conversation_id = :id
-     ORDER BY seq
+    SELECT h.seq, h.at, h.from_stage, h.to_stage, h.cause, h.edge, h.entered, h.sends, m.reason
+      FROM campaign_engine.stage_history h
+      LEFT JOIN campaign_engine.moves m ON m.bucket = :bucket AND m.conversation_id = :id AND m.seq = h.seq
+     WHERE h.bucket = :bucket AND h.conversation_id = :id
+     ORDER BY h.seq
 """)
 
 _FIND_MESSAGES = text("""

@@ -85,9 +85,11 @@ _UPSERT_RECIPIENTS = text("""
 
 _INSERT_CONVERSATIONS = text("""
     INSERT INTO campaign_engine.conversations
-        (bucket, id, campaign_id, recipient_id, version, lane, due_at, enrolled_at, timezone, locale, context, progress)
+        (bucket, id, campaign_id, recipient_id, version, lane, due_at, pending, enrolled_at, timezone, locale, context,
+         progress)
     SELECT CAST(:bucket AS smallint), staged.conversation_id, :campaign_id, staged.recipient_id, :version, staged.lane,
-           :due_at, :enrolled_at, coalesce(recipient.timezone, :zone), coalesce(recipient.locale, 'en'),
+           :due_at, ARRAY[CAST(:due_at AS timestamptz)], :enrolled_at,
+           coalesce(recipient.timezone, :zone), coalesce(recipient.locale, 'en'),
            jsonb_build_object('facts', CAST(:facts AS jsonb) || staged.facts, 'captured', CAST('{}' AS jsonb)),
            CAST(:progress AS jsonb)
     FROM staged
@@ -136,7 +138,7 @@ class RecipientRepository:
             "enrolled_at": new.enrolled_at,
             "zone": new.zone,
             "facts": orjson.dumps(new.facts).decode(),
-            "progress": orjson.dumps(progress_of_new(new.due_at)).decode(),
+            "progress": orjson.dumps(progress_of_new()).decode(),
         }
         return (await self.connection.execute(_INSERT_CONVERSATIONS, given)).rowcount
 

@@ -1,12 +1,14 @@
 """The tables of the `campaign_engine` schema, as alembic and the statements see them.
 
-`campaigns`, `campaign_types`, `campaign_requests`, `channel_state` and `members` are small and rarely written. Every
-other table is a row table: `bucket` is the first column of every key and index, computed from the recipient's key (see
-`engine.db.buckets`) and never changed, so that a recipient's rows live together and every hot statement can name
-one bucket. There are no foreign keys from or to row tables, and `conversations` has one secondary index, since
-`due_at` changes at every progression and each further index would cost a write each time.
+`campaigns`, `campaign_types`, `campaign_requests`, `channel_state`, `members` and `dropped_spans` are small and rarely
+written. Every other table is a row table: `bucket` is the first column of every key and index, computed from the
+recipient's key (see `engine.db.buckets`) and never changed, so that a recipient's rows live together and every hot
+statement can name one bucket. There are no foreign keys from or to row tables, and `conversations` has one secondary
+index that holds every row, since `due_at` changes at every progression and each further one would cost a write each
+time. An index of what went wrong costs nothing while it is empty.
 
-`stage_history` and `outbox` are partitioned by time (`at`, the instant of the batch that wrote the row).
+`stage_history` and `outbox` are partitioned by time (`at`, the instant of the batch that wrote the row). How PostgreSQL
+looks after each table, its autovacuum settings, stands with the reasons in `migrations/sql/0005_upkeep.sql`.
 """
 
 from __future__ import annotations
@@ -97,6 +99,7 @@ channel_state = Table(
     Column("status", Text, nullable=False, server_default="closed"),
     Column("failure_count", Integer, nullable=False, server_default="0"),
     _at("changed_at"),
+    postgresql_with={"fillfactor": "25"},
 )
 
 # The processes at work: a row for each, written every few seconds and removed at its end. A hint and a report only: who
@@ -111,6 +114,16 @@ members = Table(
     _at("started_at", nullable=False),
     _at("seen_at", nullable=False),
     _json("states"),  # {breaker: {"state": "open", "since": instant, "failures": count}}
+    postgresql_with={"fillfactor": "25"},
+)
+
+# The spans whose history and messages are gone, dropped as old (see `engine.upkeep`): why counts and rows differ.
+dropped_spans = Table(
+    "dropped_spans",
+    metadata,
+    Column("lower_at", DateTime(timezone=True), primary_key=True),
+    _at("upper_at", nullable=False),
+    _at("dropped_at", nullable=False),
 )
 
 recipients = Table(
@@ -151,10 +164,15 @@ conversations = Table(
     Column("timezone", Text, nullable=False),
     Column("locale", Text, nullable=False),
     _json("context"),  # {"facts": {…}, "captured": {…}}: what guards and messages read
-    _json("progress"),  # counters and pending instants, see engine.db.progress
+    _json("progress"),  # counters, and what is waited for, see engine.db.progress
     Column("last_error", Text),
+    # The instants of the agenda in `progress`. They and this one are a conversation's own; progress is many's.
+    Column("pending", ARRAY(DateTime(timezone=True)), nullable=False, server_default=text("'{}'::timestamptz[]")),
+    _at("started_at"),  # when the start stage was entered
+    _at("failed_at"),  # when it was parked as failed
     PrimaryKeyConstraint("bucket", "id"),
     Index("conversations_due", "bucket", "lane", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("conversations_failing", "bucket", "campaign_id", "id", postgresql_where=text("attempts > 0")),
     postgresql_with={"fillfactor": "80"},
 )
 
@@ -213,15 +231,18 @@ outbox = Table(
     # few in flight stays small. A message is in each once.
     Index("outbox_sent", "bucket", "recipient_id", "sent_at", postgresql_where=text("status = 'sent'")),
     Index("outbox_leased", "bucket", "recipient_id", postgresql_where=text("status = 'leased'")),
+    Index("outbox_failed", "bucket", "not_before", postgresql_where=text("status = 'failed'")),
     postgresql_partition_by="RANGE (at)",
 )
 
 # One row a bucket, never changed, only locked: whoever leases messages of a bucket holds its gate, so that one worker
-# at a time counts what its recipients were sent (see `engine.worker`).
+# at a time counts what its recipients were sent (see `engine.worker`). In the order of their places they are the
+# BUCKETS that the ids in this database were made with.
 send_gates = Table(
     "send_gates",
     metadata,
     Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
+    Column("place", SmallInteger),
 )
 
 responses = Table(
@@ -243,6 +264,7 @@ responses = Table(
     PrimaryKeyConstraint("bucket", "id"),
     Index("responses_message", "bucket", "recipient_key", "provider", "provider_message_id", unique=True),
     Index("responses_waiting", "bucket", "conversation_id", postgresql_where=text("status = 'waiting'")),
+    Index("responses_unmatched", "bucket", "received_at", postgresql_where=text("status = 'unmatched'")),
 )
 
 # Both ways: what happened to recipients (waiting, processed, unmatched), and what campaigns tell other systems
@@ -283,6 +305,21 @@ assignments = Table(
     PrimaryKeyConstraint("bucket", "conversation_id", "seq", "ordinal"),
 )
 
+# What somebody moved by hand, and why; the progression itself is in `stage_history`.
+moves = Table(
+    "moves",
+    metadata,
+    _bucket(),
+    Column("conversation_id", Uuid, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("campaign_id", Uuid, nullable=False),
+    Column("from_stage", Text),
+    Column("to_stage", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _at("at", nullable=False),
+    PrimaryKeyConstraint("bucket", "conversation_id", "seq"),
+)
+
 # One row is one counted thing of one day (UTC). `metric` tells what `stage`, `target` and `label` mean:
 #   enrolled    -        -          -          a conversation was made
 #   entered     from     to         cause      a history row that entered `to`; duration: time spent in `from`
@@ -306,6 +343,7 @@ metric_deltas = Table(
     Column("count", BigInteger, nullable=False),
     Column("duration_us", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("bucket", "id"),
+    postgresql_with={"vacuum_truncate": "off"},
 )
 
 metric_rollups = Table(
@@ -318,4 +356,5 @@ metric_rollups = Table(
     Column("count", BigInteger, nullable=False),
     Column("duration_us", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("bucket", "campaign_id", "day", *_DIMENSIONS),
+    postgresql_with={"fillfactor": "50"},
 )

@@ -104,7 +104,14 @@ def offline() -> Iterator[Program]:
 @pytest.fixture
 def process(database_url: str) -> Process:
     """The program as a process, on this test's own database."""
-    return Process({"DATABASE_URL": database_url, "CAMPAIGN_ALLOW_TIME_TRAVEL": "1", "POLL_SECONDS": "0.05"})
+    return Process(
+        {
+            "DATABASE_URL": database_url,
+            "CAMPAIGN_ALLOW_TIME_TRAVEL": "1",
+            "POLL_SECONDS": "0.05",
+            "METRICS_LISTEN": "127.0.0.1:0",
+        }
+    )
 
 
 @pytest.fixture

@@ -77,3 +77,20 @@ def test_the_url_is_one_that_psql_takes(campaign: Program) -> None:
 @pytest.mark.parametrize("command", ["start", "stop"])
 def test_a_server_of_ones_own_is_not_ours_to_start_or_stop(campaign: Program, command: str) -> None:
     assert "DATABASE_URL is set" in campaign.refuses("db", command)
+
+
+def test_upkeep_tells_what_it_made_dropped_and_kept(
+    campaign: Program, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAMPAIGN_ALLOW_TIME_TRAVEL", "1")
+    campaign("create", "--name", "Spring", "--type", NURTURE, "--recipients", people, *CONTEXT, "--now", NOW)
+    campaign("tick", "--drain", "--now", NOW)
+    dry = campaign.json("db", "maintain", "--dry-run", "--now", NOW)
+    assert (len(dry["closed"]), len(dry["made"]), dry["dry_run"]) == (1, 3, True)
+    assert campaign.json("db", "maintain", "--now", NOW) == dry | {"dry_run": False}
+    later = campaign("db", "maintain", "--keep-days", "30", "--now", "2031-03-02")
+    kept, made = later.splitlines()[-1], later.splitlines()[:-1]
+    assert kept.endswith(": messages of it have not left")
+    assert [line.split()[0] for line in made] == ["made"] * 4
+    assert campaign("db", "maintain", "--now", "2031-03-02") == "Nothing to do.\n"
+    assert "N" in campaign.refuses("db", "maintain", "--keep-days", "-1", code=2)

@@ -25,6 +25,7 @@ from tests.acceptance.pages import ROOT, Bench, blocks_of
 README = ROOT / "README.md"
 CHECKS = ROOT / "docs" / "checks.md"  # its blocks are broken on purpose and have a test of their own
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOR_OPERATORS = ("operating", "scaling")
 LANGUAGES = {"console", "csv", "mermaid", "python", "sql", "text", "yaml"}
 
 
@@ -57,6 +58,7 @@ def bench(folder: Path, server: SimpleNamespace) -> Iterator[Bench]:
     """A bench with an empty database given by DATABASE_URL."""
     url = f"postgresql://{server.user}@/{{}}?host={server.host}&port={server.port}"
     with psycopg.connect(url.format("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS docs WITH (FORCE)")
         connection.execute("CREATE DATABASE docs")
     made = Bench(folder, dict(os.environ) | {"DATABASE_URL": url.format("docs")}, url.format("docs"))
     yield made
@@ -89,12 +91,13 @@ def test_a_page_can_be_followed_on_a_fresh_machine(page: str, embedded_bench: Be
     run_page(ROOT / page, embedded_bench)
 
 
-def test_the_page_for_operators_can_be_followed_on_a_given_database(bench: Bench) -> None:
-    run_page(ROOT / "docs/operating.md", bench)
+@pytest.mark.parametrize("page", FOR_OPERATORS)
+def test_a_page_for_operators_can_be_followed_on_a_given_database(page: str, bench: Bench) -> None:
+    run_page(ROOT / "docs" / f"{page}.md", bench)
 
 
 def test_only_pages_that_are_followed_have_blocks_to_run() -> None:
-    names = ("tutorial", "authoring", "recipes", "analysing", "operating", "editors", "simulation", "plugins")
+    names = ("tutorial", "authoring", "recipes", "analysing", "editors", "simulation", "plugins", *FOR_OPERATORS)
     followed = {README, CHECKS, *((ROOT / "docs" / f"{name}.md") for name in names)}
     for page in set(PAGES) - followed:
         assert {block.language for block in blocks_of(page)} <= {"text"}, name_of(page)

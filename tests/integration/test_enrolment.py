@@ -68,16 +68,15 @@ async def test_a_recipient_and_a_conversation_are_made_of_a_row(launch: Launch, 
     assert (row.due_at, row.enrolled_at, row.entered_at) == (NOW, NOW, None)
     assert (row.timezone, row.locale) == ("Asia/Tokyo", "ja_JP")
     assert row.context == {"facts": {"product": "Harbour"} | facts, "captured": {}}
-    assert row.progress == {"agenda": [["2026-03-02T09:00:00+00:00", 0, 0]]}
+    assert (row.progress, row.pending, row.started_at) == ({"agenda": [[0, 0]]}, [NOW], None)
     assert await launch.counted(id) == {"enrolled": 1}
 
 
 async def test_what_the_recipient_leaves_open_the_campaign_says(launch: Launch) -> None:
     id = await launch.campaign(timezone="Europe/Berlin", starts_at=NOW + DAY)
     await launch.enrol(id, person("ann"))
-    (row,) = await launch.rows(conversations, "timezone", "locale", "due_at", "progress")
-    assert row[:3] == ("Europe/Berlin", "en", NOW + DAY)
-    assert row.progress["agenda"][0][0] == "2026-03-03T09:00:00+00:00"
+    (row,) = await launch.rows(conversations, "timezone", "locale", "due_at", "pending")
+    assert row == ("Europe/Berlin", "en", NOW + DAY, [NOW + DAY])
     assert await launch.rows(recipients, "timezone", "locale") == [(None, None)]
 
 

@@ -72,7 +72,7 @@ async def test_a_context_that_is_not_what_the_type_says_fails_its_conversation_a
 
 
 @pytest.mark.parametrize(
-    "progress", ['{"awaits": 5}', '{"agenda": "soon"}', '{"started_at": 7, "awaits": {"a": 1}}', "[]"]
+    "progress", ['{"awaits": 5}', '{"agenda": "soon"}', '{"agenda": [], "awaits": {"a": 1}}', "{}", "[]"]
 )
 async def test_a_progress_that_makes_no_sense_fails_its_conversation_only(house: House, progress: str) -> None:
     campaign = await house.campaign(neighbours(3))

@@ -28,7 +28,6 @@ from engine.core.durations import parse_duration
 from engine.core.errors import ChannelError
 from engine.db.campaigns import CampaignRepository
 from engine.db.invariants import find_violations
-from engine.manager import CampaignManager
 from tests.integration.builders import as_json, conversation_of
 from tests.integration.interleaving import DESKS, KEYS, PARTS, PEOPLE, TYPES, Actor, Work, World, a_world
 
@@ -73,15 +72,11 @@ CONVERSATION_IS: dict[str, Request] = {
     "completed": lambda actor, each: actor.manager.mark_conversation_complete(each),
     "told of two seats": lambda actor, each: actor.manager.update_conversation_state(each, {"seats": 2}),
     "told of five seats": lambda actor, each: actor.manager.update_conversation_state(each, {"seats": 5}),
+    "retried": lambda actor, each: actor.manager.retry_conversation(each),
+    "moved to offer": lambda actor, each: actor.manager.move_conversation(each, "offer", reason="drill"),
+    "moved to hall": lambda actor, each: actor.manager.move_conversation(each, "hall", reason="drill"),
+    "moved to an exit": lambda actor, each: actor.manager.move_conversation(each, "gave_up", reason="drill"),
 }
-if hasattr(CampaignManager, "move_conversation"):
-    for stage in ("hello", "offer", "hall", "room", "gave_up"):
-        CONVERSATION_IS[f"moved to {stage}"] = lambda actor, each, stage=stage: actor.manager.move_conversation(
-            each, stage, reason="drill"
-        )
-if hasattr(CampaignManager, "retry_conversation"):
-    CONVERSATION_IS["retried"] = lambda actor, each: actor.manager.retry_conversation(each)
-
 steps = st.one_of(st.just(ALL_STEPS), st.integers(0, 25))
 places = st.integers(0, 7)  # in a list that may be shorter, or empty: whatever there is, as much is drawn
 keys = st.sampled_from(KEYS)

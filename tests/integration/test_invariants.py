@@ -46,6 +46,12 @@ async def test_they_hold_when_half_of_the_counts_are_compacted(house: House) -> 
 
 PLANTED = {
     "DELETE FROM stage_history WHERE seq = 1": ["rows from 2 to", "history says 0 messages", "there are 0"],
+    "DELETE FROM stage_history WHERE seq = 1 AND conversation_id IN (SELECT id FROM conversations WHERE seq = 2)": [
+        "is at seq 2, its history has 1 rows from 2 to 2"
+    ],
+    "DELETE FROM stage_history WHERE conversation_id IN (SELECT id FROM conversations WHERE stage = 'opted_out')": [
+        "is in stage opted_out, its history ends in -"
+    ],
     "UPDATE stage_history SET seq = seq + 1 WHERE seq = 2": ["rows from 1 to 3"],
     "UPDATE conversations SET seq = seq + 1 WHERE stage = 'opted_out'": ["its history has 2 rows from 1 to 2"],
     "UPDATE conversations SET stage = 'hello' WHERE stage = 'human'": ["is in stage hello, its history ends in human"],

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from engine.campaigns import NewCampaign
 from engine.core.durations import parse_duration
-from engine.manager import CampaignManager
 from tests.integration.builders import conversation_of
 from tests.integration.interleaving import KEYS, PARTS, PEOPLE, Actor, Work, World, a_world
 
@@ -49,11 +48,8 @@ DOINGS: dict[str, Doing] = {
     "tell": lambda actor, campaign: actor.manager.update_conversation_state(conversation_of(campaign, ANN), SEATS),
     "enrol": lambda actor, campaign: actor.manager.initialize_campaign_conversations(campaign),
     "compact": lambda actor, _: actor.compact(100),
+    "move": lambda actor, campaign: actor.manager.move_conversation(conversation_of(campaign, ANN), "human", "drill"),
 }
-if hasattr(CampaignManager, "move_conversation"):
-    DOINGS["move"] = lambda actor, campaign: actor.manager.move_conversation(
-        conversation_of(campaign, ANN), "human", reason="drill"
-    )
 
 
 @pytest.fixture

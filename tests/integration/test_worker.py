@@ -227,7 +227,7 @@ async def test_a_lease_reads_the_index_in_order_and_only_its_bucket(house: Postr
     for number in range(200):
         await house.add_message(seq=number, not_before=NOW + timedelta(minutes=number))
     await house.execute(text("ANALYZE campaign_engine.outbox"))
-    values = {"bucket": 60, "now": NOW, "until": NOW, "channels": None, "limit": 10}
+    values = {"bucket": 60, "now": NOW, "until": NOW, "channels": None, "shut": [], "limit": 10}
     async with house.database.transaction() as connection:
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
         driver = await driver_of(connection)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from engine.core.compiled import CompiledType
 from engine.core.decide import decide
+from engine.core.errors import RefusedError
 from engine.core.explain import explain
 from engine.core.model import Conversation, Decision, Event
+from engine.core.moves import order
 from tests.unit.builders import START, a_conversation
 from tests.unit.strategies import EVENTS, EXITS, TEXTS, campaign_types
 
@@ -194,3 +196,26 @@ def test_what_explain_says_of_a_timer_that_would_fire_now_is_what_decide_does(
         if first is not None and first.cause in ("timer", "ends_within", "start"):
             assert timed[first.edge].passes
             assert timed[first.edge].target == (first.to if first.entered else None)
+
+
+@settings(_lives, max_examples=30)
+@given(campaign_types(), _conversations, _moves, st.data())
+def test_every_move_is_whole_wherever_it_leads(
+    compiled: CompiledType, conversation: Conversation, moves: list[Move], data: st.DataObject
+) -> None:
+    now = START
+    for _, _, now, decision in lived(compiled, conversation, moves):  # noqa: B007
+        conversation = decision.conversation
+    target = data.draw(st.sampled_from(sorted(compiled.stages)))
+    try:
+        word = order(compiled, conversation, target)
+    except RefusedError:
+        return  # over already, or there as often as may be
+    decision = decide(compiled, conversation, [Event("end", START - timedelta(days=9_999), name=word)], now)
+    check_steps(conversation, decision, now)
+    check_standing(decision.conversation, decision, now)
+    first = decision.steps[0]
+    assert (first.to, first.cause, first.entered) == (target, "moved", True)
+    if compiled.stages[target].outcome == "stopped":
+        assert decision.effects[-1].kind == "unsubscribe"
+        assert all(effect.cancelled for effect in decision.effects if effect.kind == "send")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.model import Conversation, Due, Held, Rank
-from engine.db.progress import ConversationCodec, dump_context, dump_progress, find_awaited, find_start
+from engine.db.progress import EVERYTHING, ConversationCodec, dump_context, dump_progress, find_awaited
 from tests.unit.builders import a_type
 
 CODEC = ConversationCodec(
@@ -75,7 +77,6 @@ conversations = st.builds(
     follow_up=counts,
     awaits=st.none() | st.tuples(counts, counts),
     unsent=st.booleans(),
-    started_at=st.none() | instants,
 )
 
 
@@ -83,23 +84,57 @@ def written(it: Conversation) -> tuple[str, str]:
     return orjson.dumps(dump_context(it)).decode(), orjson.dumps(dump_progress(it)).decode()
 
 
-def read(context: str, progress: str) -> Conversation:
+def read(context: str, progress: str, pending: list[datetime]) -> Conversation:
     it = Conversation(UUID(int=7))
-    CODEC.load(it, context, progress)
+    CODEC.load(it, CODEC.context(context), progress, pending)
     it.facts, it.captured = dict(it.facts), dict(it.captured)
     return it
+
+
+def pending(it: Conversation) -> list[datetime]:
+    return [due.at for due in it.agenda]
 
 
 @given(conversations)
 def test_a_conversation_is_read_as_it_was_written(it: Conversation) -> None:
     context, progress = written(it)
-    again = read(context, progress)
+    again = read(context, progress, pending(it))
     assert again == it
     assert [type(value) for value in again.facts.values()] == [type(value) for value in it.facts.values()]
     assert [type(value) for value in again.captured.values()] == [type(value) for value in it.captured.values()]
     assert written(again) == (context, progress)
     assert find_awaited(progress) == it.awaits
-    assert find_start(progress) == it.started_at
+
+
+@given(conversations, conversations)
+def test_those_who_wait_for_the_same_at_other_times_write_the_same_progress(
+    it: Conversation, other: Conversation
+) -> None:
+    agenda = [Due(datetime(2026, 3, 2, tzinfo=UTC), due.rank, due.number) for due in it.agenda]
+    assert written(replace(it, agenda=tuple(agenda)))[1] == written(it)[1]
+    assert written(replace(it, facts=other.facts))[1] == written(it)[1]
+
+
+def test_more_or_fewer_instants_than_things_to_wait_for_are_refused() -> None:
+    for instants in ([], [datetime(2026, 3, 2, tzinfo=UTC)] * 2):
+        with pytest.raises(ValueError, match="argument 2"):
+            read("{}", '{"agenda": [[0, 0]]}', instants)
+
+
+def test_a_context_remembers_what_was_read_of_it_in_order() -> None:
+    context = CODEC.context('{"facts": {"seats": 3, "since": "2026-03-02", "name": "Ann"}, "captured": {"figure": 2}}')
+    it = Conversation(UUID(int=7))
+    CODEC.load(it, context, "{}", [])
+    assert it.facts.get("since") == date(2026, 3, 2)
+    assert "price" not in it.facts
+    assert it.captured["figure"] == Decimal(2)
+    assert list(context.reads.items()) == [
+        (("facts", "since"), date(2026, 3, 2)),
+        (("facts", "price"), None),
+        (("captured", "figure"), Decimal(2)),
+    ]
+    assert dict(it.facts) == {"seats": 3, "since": date(2026, 3, 2), "name": "Ann"}
+    assert list(context.reads)[3] == EVERYTHING
 
 
 def test_a_fresh_conversation_writes_nothing_but_what_it_waits_for() -> None:
@@ -109,5 +144,5 @@ def test_a_fresh_conversation_writes_nothing_but_what_it_waits_for() -> None:
 
 def test_a_captured_number_may_be_kept_in_a_whole_number_fact() -> None:
     values: dict[str, Any] = {"name": "", "seats": Decimal("0.1"), "since": date(2026, 3, 2)}
-    again = read(*written(Conversation(UUID(int=7), facts=values)))
+    again = read(*written(Conversation(UUID(int=7), facts=values)), [])
     assert again.facts == values
