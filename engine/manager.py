@@ -105,6 +105,7 @@ class CampaignManager:
         for bucket in BUCKETS:
             while True:
                 async with self._database.transaction() as connection:
+                    now = await self._clock.now(connection)  # not before that of any tick that still saw the pause
                     repository = ConversationStateRepository(connection)
                     resumed = await repository.resume_conversations(campaign.id, bucket, now, _BATCH)
                     if resumed:

@@ -1,14 +1,16 @@
 """What must hold in every database, whoever was killed and however many worked on it at once. For tests and drills.
 
 History has no gaps and tells where each conversation stands; the outbox holds what history says was sent off; every
-emitted event belongs to a step of its conversation; what was moved by hand has its reason; every counter is the count
-of the rows it counts; and every bucket has the gate without which nothing leaves. Each check is one statement, so it
-also holds while others work; it walks whole tables. Where old history was dropped (`dropped_spans`), less can be asked:
-a conversation that ended has the last of its steps, without gaps, or none, and of a campaign from that time no more is
-there than was counted.
+emitted event belongs to a step of its conversation; what was moved by hand has its reason; no conversation sleeps
+through what is to happen to it; every counter is the count of the rows it counts; and every bucket has the gate without
+which nothing leaves. Each check is one statement, so it also holds while others work; it walks whole tables. Where old
+history was dropped (`dropped_spans`), less can be asked: a conversation that ended has the last of its steps, without
+gaps, or none, and of a campaign from that time no more is there than was counted.
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -65,6 +67,37 @@ _EMITTED = f"""
      WHERE e.status = 'emitted' AND h.seq IS NULL AND e.received_at >= coalesce({_WHOLE_SINCE}, '-infinity')
      ORDER BY 1
 """  # noqa: S608 - constants of this module
+
+# Every type is bounded, so whoever is active waits for some instant, and by then at the latest for what has arrived:
+# what somebody wrote, or that the message a follow-up counts from has left or cannot. One that failed waits for its
+# next try instead. What arrives while a campaign is paused is asked for again when it goes on.
+_STUCK = """
+    SELECT format('conversation %s is %s and nothing will wake it', id, status)
+      FROM campaign_engine.conversations
+     WHERE (status = 'active' OR (status IN ('completed', 'stopped') AND inbox_waiting AND attempts = 0))
+       AND due_at IS NULL
+     UNION ALL
+    SELECT format('conversation %s is parked and has no due time to go back to', id)
+      FROM campaign_engine.conversations WHERE status = 'paused' AND due_at IS NULL AND held_due_at IS NULL
+     UNION ALL
+    SELECT format('conversation %s ' || CASE WHEN c.inbox_waiting THEN 'sleeps through what waits for it until %s'
+                                             ELSE 'does not know that something waits for it' END, c.id, c.due_at)
+      FROM (SELECT bucket, conversation_id AS id, received_at FROM campaign_engine.responses WHERE status = 'waiting'
+             UNION ALL
+            SELECT bucket, conversation_id, received_at FROM campaign_engine.events WHERE status = 'waiting') AS news
+      JOIN campaign_engine.conversations c USING (bucket, id)
+     WHERE NOT c.inbox_waiting
+        OR (c.status = 'active' AND c.attempts = 0 AND news.received_at <= :now AND c.due_at > :now)
+     UNION ALL
+    SELECT format('conversation %s counts from message %s.%s, which is %s, and sleeps until %s', c.id, o.seq, o.ordinal,
+                  o.status, c.due_at)
+      FROM campaign_engine.conversations c
+      JOIN campaign_engine.outbox o
+        ON o.bucket = c.bucket AND o.conversation_id = c.id AND o.status IN ('sent', 'failed')
+       AND to_jsonb(ARRAY[o.seq, o.ordinal]) = c.progress -> 'awaits'
+     WHERE c.status = 'active' AND c.attempts = 0 AND c.due_at > :now AND coalesce(o.sent_at, :now) <= :now
+     ORDER BY 1
+"""
 
 _GATES = """
     SELECT format('bucket %s has no send gate, so no message of it leaves', known.bucket)
@@ -124,12 +157,15 @@ _COUNTS = f"""
 """  # noqa: S608 - constants of this module
 
 
-async def find_violations(connection: AsyncConnection) -> list[str]:
-    """One line for each promise that is broken, the first few of each kind; empty when all hold."""
+async def find_violations(connection: AsyncConnection, now: datetime | None = None) -> list[str]:
+    """One line for each promise that is broken, the first few of each kind; empty when all hold.
+
+    `now` is the present of those who work; without it nobody is asked whether they oversleep.
+    """
     violations: list[str] = []
-    for check in (_GAPS, _SENDS, _EMITTED, _MOVES, _COUNTS, _GATES):
-        given = {"buckets": list(BUCKETS)} if check is _GATES else {}
-        found = [line for (line,) in await connection.execute(text(check), given)]
+    given: dict[str, dict[str, object]] = {_STUCK: {"now": now}, _GATES: {"buckets": list(BUCKETS)}}
+    for check in (_GAPS, _SENDS, _EMITTED, _MOVES, _STUCK, _COUNTS, _GATES):
+        found = [line for (line,) in await connection.execute(text(check), given.get(check, {}))]
         violations += found[:_SHOWN]
         if len(found) > _SHOWN:
             violations.append(f"and {len(found) - _SHOWN} more of the kind")

@@ -217,18 +217,23 @@ FIND_SENDS = """
     ORDER BY past.at
 """
 
-# Locked in the order of their ids, as everyone locks conversations, and before any row of the outbox.
+# Locked in the order of their ids, as everyone locks conversations, and before any row of the outbox. All of them, also
+# those that are due anyway or parked: whoever holds one now, a tick that decides it or a resume, may not have seen that
+# the message leaves, and puts it to sleep. So this waits for them, and looks at what they left behind; materialised,
+# because a condition on a plain subquery is judged before its rows are locked.
 WAKE_CONVERSATIONS = """
-    UPDATE campaign_engine.conversations AS conversation
-    SET due_at = %(now)s
-    FROM (
-        SELECT id
+    WITH waiting AS MATERIALIZED (
+        SELECT id, status, due_at
         FROM campaign_engine.conversations
-        WHERE bucket = %(bucket)s AND id = ANY(%(ids)s) AND status = 'active' AND (due_at IS NULL OR due_at > %(now)s)
+        WHERE bucket = %(bucket)s AND id = ANY(%(ids)s)
         ORDER BY id
         FOR UPDATE
-    ) AS asleep
-    WHERE conversation.bucket = %(bucket)s AND conversation.id = asleep.id
+    )
+    UPDATE campaign_engine.conversations AS conversation
+    SET due_at = %(now)s
+    FROM waiting
+    WHERE conversation.bucket = %(bucket)s AND conversation.id = waiting.id
+        AND waiting.status = 'active' AND (waiting.due_at IS NULL OR waiting.due_at > %(now)s)
 """
 
 # Whoever wants to cancel a leased message can only leave a request; it is honoured when the message comes
@@ -301,7 +306,7 @@ class MessageRepository:
         return sends
 
     async def mark_conversations_due(self, bucket: int, ids: set[UUID], now: datetime) -> None:
-        """Wake the active ones of `ids` that would sleep beyond `now`; they stay locked to the commit."""
+        """Wake the active ones of `ids` that would sleep beyond `now`; all of them stay locked to the commit."""
         if ids:
             driver = await driver_of(self._connection)
             await driver.execute(WAKE_CONVERSATIONS, {"bucket": bucket, "ids": sorted(ids), "now": now})

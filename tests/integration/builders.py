@@ -216,7 +216,7 @@ class House:
 
     async def violations(self) -> list[str]:
         async with self.database.transaction() as connection:
-            return await find_violations(connection)
+            return await find_violations(connection, self.clock.instant)
 
     async def everything(self) -> dict[str, list[str]]:
         """Every row of every table, to compare before and after."""

@@ -66,6 +66,18 @@ PLANTED = {
     "UPDATE outbox SET sent_at = sent_at + interval '1 day' WHERE message = 'hello'": ["sent hello email hello"],
     "UPDATE metric_deltas SET count = 7 WHERE metric = 'stayed'": ["stayed hello hello follow_up", "is counted 7"],
     "DELETE FROM metric_deltas WHERE metric = 'received'": ["received 2026-03-02 is counted 0 times, there are 2"],
+    "UPDATE conversations SET due_at = NULL WHERE stage = 'human'": ["is active and nothing will wake it"],
+    "UPDATE conversations SET inbox_waiting = true WHERE stage = 'opted_out'": ["is stopped and nothing will wake it"],
+    "UPDATE conversations SET status = 'paused', due_at = NULL WHERE stage = 'human'": [
+        "is parked and has no due time to go back to"
+    ],
+    "UPDATE responses SET status = 'waiting'": ["does not know that something waits for it"],
+    "UPDATE events SET status = 'waiting' WHERE name = 'called'": ["does not know that something waits for it"],
+    """WITH told AS (UPDATE conversations SET inbox_waiting = true)
+       UPDATE events SET status = 'waiting' WHERE name = 'called'""": ["sleeps through what waits for it until 2026-0"],
+    "UPDATE conversations SET progress = jsonb_set(progress, '{awaits}', '[1, 0]') WHERE stage = 'human'": [
+        "counts from message 1.0, which is sent, and sleeps until 2026-0"
+    ],
     "DELETE FROM metric_deltas WHERE metric = 'finished'": ["finished stopped is counted 0 times, there are 1"],
 }
 
