@@ -7,7 +7,7 @@ from collections import Counter
 from tests.faults.site import RELAY, RELAY_ENDS, Site
 from tests.integration.builders import neighbours
 
-LINES_OF_A_LOOP = 12  # error lines that one outage may cost each loop
+LINES_OF_A_LOOP = 1
 
 
 async def test_a_program_outlives_an_outage_and_does_not_flood_its_log(site: Site) -> None:

@@ -46,6 +46,8 @@ def next_version(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / part, program / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "alembic.ini", program)
     (program / "migrations" / "versions" / "next.py").write_text(MIGRATION.format(before=head()))
+    fitness = program / "engine" / "db" / "fitness.py"
+    fitness.write_text(fitness.read_text().replace(f'REVISION = "{head()}"', 'REVISION = "next"'))
     about = program / "campaign_engine-99.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: campaign-engine\nVersion: 99.0\n")

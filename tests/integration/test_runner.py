@@ -21,6 +21,7 @@ from engine.db.database import Database
 from engine.members import UNSEEN
 from engine.recovery import Policy
 from engine.runner import Runner
+from engine.upkeep import Upkeep
 from tests.integration.builders import House, a_settings, neighbours
 from tests.integration.proxy import a_door
 
@@ -35,7 +36,9 @@ def house(database: Database) -> House:
 
 @asynccontextmanager
 async def running(house: House, *names: str, app: Application | None = None) -> AsyncIterator[Runner]:
-    """A runner at work, stopped at the end."""
+    """A runner at work, stopped at the end. Its partitions are made, so that it says nothing of them."""
+    with capture_logs():
+        await Upkeep(house.database, house.app.settings, house.clock).run()
     runner, stop = Runner(app or house.app, policy=QUICK), asyncio.Event()
     task = asyncio.create_task(runner.run(stop, *names))
     try:
