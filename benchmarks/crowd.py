@@ -139,7 +139,7 @@ def scene(
     for _ in range(repeats):
         for name in rates:
             clear(connection)
-            count = place(connection, before, now, alike=False)
+            count = place(connection, before, now, kind="different")
             settle(connection)
             if dead:
                 connection.execute(DEAD, {"nobody": NOBODY, "now": now})

@@ -62,7 +62,7 @@ def measure(url: str, names: Sequence[str], count: int, most: int, seconds: floa
         for _, name in product(range(repeats), names):
             for setting in contestant(name).settings:
                 if name == ENGINE:
-                    load(connection, before, now, alike=setting.kind == ALIKE)
+                    load(connection, before, now, kind="alike" if setting.kind == ALIKE else "alone")
                     outcome = Outcome(count, time_processes(url, name, setting, now))
                     check(connection, "campaign_engine", decision, count)
                 else:
@@ -84,7 +84,7 @@ def set_up(connection: psycopg.Connection, url: str, names: Sequence[str], count
     connection.execute(
         "CREATE TABLE loaded AS SELECT *, row_number() OVER () AS number FROM campaign_engine.conversations"
     )
-    load(connection, before, now, alike=False)
+    load(connection, before, now, kind="alone")
     create_home_made(connection)
     for name in names:
         if (install := contestant(name).install) is not None:

@@ -9,10 +9,11 @@ of DATABASE_URL, in a database of its own, else a throwaway one with durable com
   engine 1  one tick process: claim, decide every conversation, write
   engine 2  two tick processes
 
-Each is done with conversations that are all `alike`, as those of a campaign that started at one moment are, so that
-the engine may share a decision among them, and with conversations that are all `different`: no two share an instant.
-After each run the rows written are compared with the floor's. Then it loads conversations that wait for tomorrow and
-times an idle tick. A ratio is the engine's rate by the floor's of the same round.
+Each is done with conversations that are all `alike`, as those of a campaign that started at one moment are; with
+`different` ones, of which no two share an instant; and with ones that are `alone`: nothing lets the engine share a
+decision among them, the worst that can be. After each run the rows written are compared with the floor's. Then it loads
+conversations that wait for tomorrow and times an idle tick. A ratio is the engine's rate by the floor's of the same
+round.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from engine.tick import Tick
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 STEPS = ("follow_up", "timer")
+KINDS = ("alike", "different", "alone")
 
 FLOOR = """
     WITH claimed AS (
@@ -121,18 +123,19 @@ def story(step: str) -> tuple[Conversation, Decision, datetime]:
     return it, decide(compiled, it, [], now), now
 
 
-def load(connection: psycopg.Connection, before: Conversation, now: datetime, *, alike: bool) -> None:
+def load(connection: psycopg.Connection, before: Conversation, now: datetime, *, kind: str) -> None:
     """An empty database but for the due conversations of `place`."""
     connection.execute("TRUNCATE campaign_engine.stage_history, campaign_engine.outbox, campaign_engine.metric_deltas")
     connection.execute("TRUNCATE campaign_engine.conversations")
-    place(connection, before, now, alike=alike)
+    place(connection, before, now, kind=kind)
     settle(connection)
 
 
-def place(connection: psycopg.Connection, before: Conversation, now: datetime, *, alike: bool) -> int:
+def place(connection: psycopg.Connection, before: Conversation, now: datetime, *, kind: str) -> int:
     """Bring every conversation that was loaded to one place, due one after the other within the last hour; how many.
 
-    Unless they are `alike`, no two share an instant: each has started, entered and is to go on by a clock of its own.
+    Of `different` ones no two share an instant: each has started, entered and is to go on by a clock of its own. Those
+    `alone` also have a locale of their own, so that no decision can be shared.
     """
     given = {
         "seq": before.seq,
@@ -142,7 +145,8 @@ def place(connection: psycopg.Connection, before: Conversation, now: datetime, *
         "pending": [due.at for due in before.agenda],
         "progress": plain(dump_progress(before)),
         "now": now,
-        "apart": 0 if alike else 1,
+        "apart": 0 if kind == "alike" else 1,
+        "alone": kind == "alone",
     }
     placed = connection.execute(
         "INSERT INTO campaign_engine.conversations (bucket, id, campaign_id, recipient_id, version, lane, seq, stage,"
@@ -151,7 +155,8 @@ def place(connection: psycopg.Connection, before: Conversation, now: datetime, *
         " %(now)s::timestamptz - (number %% 3600000) * interval '1 millisecond',"
         " %(entered_at)s::timestamptz + number * %(apart)s * interval '1 microsecond',"
         " %(started_at)s::timestamptz + number * %(apart)s * interval '1 microsecond',"
-        " enrolled_at, timezone, locale, context, %(progress)s::jsonb,"
+        " enrolled_at, timezone, CASE WHEN %(alone)s THEN 'en_' || number ELSE locale END, context,"
+        " %(progress)s::jsonb,"
         " ARRAY(SELECT at + number * %(apart)s * interval '1 microsecond'"
         "         FROM unnest(%(pending)s::timestamptz[]) WITH ORDINALITY AS due (at, place) ORDER BY place)"
         " FROM loaded",
@@ -248,7 +253,7 @@ def idle(url: str, count: int, connection: psycopg.Connection) -> list[float]:
         "INSERT INTO campaign_engine.conversations (bucket, id, campaign_id, recipient_id, version, lane, seq, status,"
         " stage, due_at, entered_at, enrolled_at, timezone, locale, context, progress)"
         " SELECT (%(buckets)s::smallint[])[n %% 64 + 1], gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1,"
-        " n %% 16, 1, 'active', 'awareness', %(now)s::timestamptz + interval '1 day' + n * interval '1 ms',"
+        " n / 64 %% 16, 1, 'active', 'awareness', %(now)s::timestamptz + interval '1 day' + n * interval '1 ms',"
         ' %(now)s, %(now)s, \'UTC\', \'en\', \'{"facts": {"first_name": "Ann"}}\', \'{"visits": {"awareness": 1}}\''
         " FROM generate_series(1, %(count)s) n",
         {"buckets": list(BUCKETS), "now": now, "count": count},
@@ -288,25 +293,25 @@ def measure(url: str, count: int, batch: int, repeats: int, waiting: int) -> dic
         )
         connection.commit()
         for step in STEPS:
-            for kind in ("alike", "different"):
-                measured = measure_step(url, connection, step, count, batch, repeats, alike=kind == "alike")
+            for kind in KINDS:
+                measured = measure_step(url, connection, step, count, batch, repeats, kind=kind)
                 result["steps"][f"{step}, {kind}"] = measured
         result["idle_ms"] = idle(url, waiting, connection)
     return result
 
 
 def measure_step(
-    url: str, connection: psycopg.Connection, step: str, count: int, batch: int, repeats: int, *, alike: bool
+    url: str, connection: psycopg.Connection, step: str, count: int, batch: int, repeats: int, *, kind: str
 ) -> dict[str, Any]:
     before, decision, now = story(step)
     rates: dict[str, list[float]] = {"floor": [], "engine 1": [], "engine 2": []}
     memory = []
     for _ in range(repeats):
-        load(connection, before, now, alike=alike)
+        load(connection, before, now, kind=kind)
         rates["floor"].append(count / run_floor(url, before, decision, now, batch))
         expected = written(connection)
         for processes in (1, 2):
-            load(connection, before, now, alike=alike)
+            load(connection, before, now, kind=kind)
             seconds, most = run_ticks(url, now, batch, processes)
             rates[f"engine {processes}"].append(count / seconds)
             memory.append(most)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.core.agenda import wakes
 from engine.core.compiled import SHARE, CompiledType
@@ -29,11 +29,10 @@ from engine.db.progress import (
     dump_values,
 )
 from engine.db.progression import Move
+from engine.groups import DeltaKey, Group, Span
 from engine.memo import Memo
 
 Rows = list[dict[str, Any]]
-Span = Literal["", "visit", "life"]
-"""What a count's duration is, for each of its conversations: nothing, since its stage was entered, since its start."""
 
 
 class Campaign(NamedTuple):
@@ -45,42 +44,6 @@ class Campaign(NamedTuple):
     paused: bool = False
     ended_at: datetime | None = None
     ended_by: str = ""
-
-
-class DeltaKey(NamedTuple):
-    """What a count is of; the meaning of the dimensions stands above `metric_deltas` in `engine.db.tables`."""
-
-    campaign_id: str
-    metric: str
-    stage: str = ""
-    target: str = ""
-    label: str = ""
-
-
-class Group:
-    """Conversations that share a decision: their ids and own instants, and what each of them counts for."""
-
-    __slots__ = ("counts", "entered_at", "finished", "ids", "number", "started_at", "steps", "was")
-
-    def __init__(self, number: int, was: int) -> None:
-        self.number = number
-        self.was = was  # the seq they were claimed with
-        self.ids: list[str] = []
-        self.entered_at: list[datetime | None] = []
-        self.started_at: list[datetime | None] = []
-        self.steps = 0
-        self.finished = False
-        self.counts: list[tuple[DeltaKey, Span]] = []
-
-    def add(self, kin: Kin, place: int) -> None:
-        self.ids.append(kin.ids[place])
-        self.entered_at.append(kin.entered_at[place])
-        self.started_at.append(kin.started_at[place])
-
-    def lasted(self, span: Span, now: datetime) -> timedelta:
-        """The spans of all of them together."""
-        since = {"": (), "visit": self.entered_at, "life": self.started_at}[span]
-        return sum((now - at for at in since if at is not None), timedelta())
 
 
 class Batch:
@@ -96,7 +59,7 @@ class Batch:
         self.cancels: Rows = []
         self.readings: Rows = []
         self.events_taken: list[str] = []
-        self.unsubscribed: list[str] = []
+        self.unsubscribed: list[list[str]] = []
         self.failures: list[tuple[Kin, Exception]] = []
         self._groups: list[Group] = []
         self._counts: dict[DeltaKey, list[int]] = {}  # how many, and microseconds in all
@@ -171,12 +134,18 @@ class Batch:
         """Decide the one conversation of `row` and, if that tells more than its own fate, keep it for its kin."""
         context = campaign.codec.context(row.contexts[0] if row.contexts else None)
         conversation = load_conversation(row, campaign, context)
-        decision = decide(campaign.compiled, conversation, events_of(campaign, conversation, waiting, fate), self.now)
+        try:
+            decision = decide(
+                campaign.compiled, conversation, events_of(campaign, conversation, waiting, fate), self.now
+            )
+        finally:
+            if context.is_unread:  # whatever came of it: a plug-in may have taken the error for an answer
+                raise ContextUnreadError
         reads = dict(context.reads)
         group = Group(len(self._groups), row.seq)
         self._groups.append(group)
         self._collect(group, row, campaign, conversation, decision, waiting, fate)
-        if not any(SHARE in each.inputs for each in decision.trace):
+        if not waiting and not any(SHARE in each.inputs for each in decision.trace):
             memo.keep(reads, group)
         return group
 
@@ -194,10 +163,10 @@ class Batch:
     ) -> None:
         later = _first_after(self.now, waiting, fate) if waiting or fate is not None else None
         self._collect_row(group, before, decision, waiting, later)
-        self._collect_steps(group, row, decision.steps)
-        self._collect_effects(group, row, campaign, decision.effects)
         if decision.conversation.status not in _HELD:
             self._collect_taken(row, before, decision, waiting)
+        self._collect_steps(group, row, decision.steps)
+        self._collect_effects(group, row, campaign, decision.effects)
         if before.status != decision.conversation.status and decision.steps:
             self._finish(group, campaign, decision)
 
@@ -288,7 +257,7 @@ class Batch:
             elif effect.kind == "cancel":
                 scopes |= _SCOPES[effect.scope]
             elif effect.kind == "unsubscribe":
-                self.unsubscribed += row.ids
+                self.unsubscribed.append(group.ids)
         if scopes:
             self.cancels.append({"ids": group.ids, "was": row.seq, "scopes": sorted(scopes)})
 
@@ -316,6 +285,7 @@ class Batch:
     def _collect_taken(self, row: Kin, before: Conversation, decision: Decision, waiting: Sequence[Waiting]) -> None:
         """Responses and events received by now are taken in; count first answers."""
         readings = {reading.key: reading for reading in decision.readings}
+        values = {reading.key: dump_values(reading.values) for reading in decision.readings}  # all, or none is taken
         engaged = before.responses_total > 0 or row.status not in ("active", "paused")
         for each in waiting:
             if each.received_at > self.now:
@@ -325,9 +295,7 @@ class Batch:
                 continue
             reading = readings.get(each.id)
             stage = reading.stage if reading else None
-            self.readings.append(
-                {"id": each.id, "stage": stage, "reading": dump_values(reading.values) if reading else {}}
-            )
+            self.readings.append({"id": each.id, "stage": stage, "reading": values.get(each.id, {})})
             if reading is not None and reading.first:
                 self.count(DeltaKey(row.campaign_id, "responded", stage or ""))
             if not engaged:

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.batch import Batch, Campaign, DeltaKey, events_of, load_conversation
+from engine.batch import Batch, Campaign, events_of, load_conversation
 from engine.core.compiled import CompiledType
 from engine.core.errors import RepositoryError, UnknownError
 from engine.core.model import Conversation, Event
@@ -23,6 +23,7 @@ from engine.db.conversations import LONG_AGO, ConversationStateRepository, Fate,
 from engine.db.database import Answer
 from engine.db.progress import ConversationCodec, find_awaited
 from engine.db.progression import ProgressionRepository
+from engine.groups import DeltaKey
 from engine.recovery import retry_delay
 from engine.registry import TypeRegistry
 from engine.settings import Settings
@@ -124,12 +125,15 @@ class Evaluation:
     async def write(self, connection: AsyncConnection, bucket: int, batch: Batch) -> None:
         """All that the batch came to, asking nothing: in a pipeline it is one way there and back.
 
-        Opting out comes first, so that two that opt one recipient out do not hold what the other wants.
+        Opting out comes first, so that two that opt one recipient out do not hold what the other wants. It and what is
+        emitted look recipients up one by one; the rest joins lists.
         """
         repository = ProgressionRepository(connection, bucket, batch.now)
-        await repository.use_hashes()
         if batch.unsubscribed:
-            await repository.unsubscribe_recipients(batch.unsubscribed)
+            await repository.unsubscribe_recipients([id for ids in batch.unsubscribed for id in ids])
+        if batch.emitted:
+            await repository.insert_emitted(batch.emitted)
+        await repository.use_hashes()
         if batch.cancels:
             await repository.cancel_messages(batch.cancels)
         if batch.readings:
@@ -138,8 +142,6 @@ class Evaluation:
             await repository.mark_events_processed(batch.events_taken)
         if batch.assignments:
             await repository.insert_assignments(batch.assignments)
-        if batch.emitted:
-            await repository.insert_emitted(batch.emitted)
         if batch.failures:
             await repository.mark_failed([self._failure(batch, row, error) for row, error in batch.failures])
         if batch.rows or batch.failures:

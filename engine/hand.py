@@ -5,12 +5,13 @@ the rest of it, so a batch is either committed whole or not at all, and nothing 
 claim asks for what is due by the instant read one pipeline earlier; what is decided takes the instant read under the
 locks.
 
-A batch that was rolled back for what it holds is taken again with care, on its own and in halves.
+A batch that was rolled back for what it holds is taken again with care, on its own and in halves. One that took too
+long is claimed again later, in smaller batches, until a conversation that takes too long stands alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import NamedTuple
@@ -31,7 +32,8 @@ from engine.route import BatchSize, Place, Route
 log = structlog.get_logger(__name__)
 
 _CLAIM_AGAIN = ("22012", "40001", "40P01", "55P03")  # not as it was claimed, or in each other's way: nobody's fault
-_DATA_ERRORS = ("21", "22", "23")  # SQLSTATE classes that a row can be to blame for
+_TOO_LONG = ("25P03", "57014")  # broken off for the time it took, or for waiting
+_DATA_ERRORS = ("21", "22", "23", "54")  # SQLSTATE classes that a row can be to blame for
 
 
 @dataclass
@@ -54,7 +56,6 @@ class _Claim(NamedTuple):
 
     place: Place
     limit: int
-    started: float
     rows: Answer[Kin]
     campaigns: Answer[CampaignState]
     now: Time
@@ -63,10 +64,10 @@ class _Claim(NamedTuple):
 class _RefusedError(Exception):
     """The database rolled a batch back for what it holds."""
 
-    def __init__(self, place: Place, count: int, error: RepositoryError) -> None:
-        super().__init__(place, count)
+    def __init__(self, place: Place, rows: Sequence[Kin], error: RepositoryError) -> None:
+        super().__init__(place)
         self.place = place
-        self.count = count
+        self.rows = rows
         self.error = error
 
 
@@ -112,12 +113,12 @@ class Hand:
 
     async def _claim(self, connection: AsyncConnection, place: Place) -> _Claim:
         """Begin, and lock what is due; how its campaigns fare is read after that, so that no resume is missed."""
-        started, limit = monotonic(), self._size.value
+        limit = self._size.value
         await begin(connection)
         repository = ConversationStateRepository(connection)
         rows = await repository.lock_due(place, self._route.now, limit, self._route.edge(place))
         campaigns = await self._evaluation.ask_campaigns(connection)
-        return _Claim(place, limit, started, rows, campaigns, await self._clock.ask(connection))
+        return _Claim(place, limit, rows, campaigns, await self._clock.ask(connection))
 
     async def _advance(self, connection: AsyncConnection, claim: _Claim) -> _Claim | None:
         """Decide what was claimed, write it, and claim at the next place by the way; None when there is none.
@@ -125,11 +126,12 @@ class Hand:
         Raises _RefusedError when the batch was rolled back for what it holds.
         """
         rows, now, known = await claim.rows.rows(), await claim.now(), await claim.campaigns.rows()
-        self._route.now, count, bucket = now, count_conversations(rows), claim.place.bucket
+        self._route.now, count, bucket = max(now, self._route.now), count_conversations(rows), claim.place.bucket
         following = committed = then = None
+        began = monotonic()
+        self._route.left(claim.place, more=count >= claim.limit)
         try:
             batch = await self._evaluation.evaluate(connection, bucket, now, rows, known=known)
-            self._route.left(claim.place, more=count >= claim.limit)
             following = self._next()
             async with pipeline(connection):
                 await self._evaluation.write(connection, bucket, batch)
@@ -141,10 +143,11 @@ class Hand:
             if committed is not None and is_committed(committed):
                 self._count(count, batch)
             elif _is_of_the_batch(error := translate(raised)):
-                raise _RefusedError(claim.place, count, error) from raised
+                raise _RefusedError(claim.place, rows, error) from raised
             raise
         self._count(count, batch)
-        self._size.learn(count, monotonic() - claim.started)
+        if count >= claim.limit:
+            self._size.learn(monotonic() - began)
         return then
 
     def _count(self, claimed: int, batch: Batch) -> None:
@@ -154,20 +157,25 @@ class Hand:
 
     async def _recover(self, refused: _RefusedError) -> None:
         """Go on after a batch that was rolled back: on data the database refuses in halves, else leave it for later."""
-        sqlstate, place = refused.error.sqlstate, refused.place
-        if sqlstate in _CLAIM_AGAIN or not refused.count:
+        sqlstate, place, count = refused.error.sqlstate, refused.place, count_conversations(refused.rows)
+        if sqlstate in _TOO_LONG:
+            self._size.shrink()
+        if sqlstate in _CLAIM_AGAIN or not count or (sqlstate in _TOO_LONG and count > 1):
             log.warning("a batch was rolled back, to be claimed again", bucket=place.bucket, sqlstate=sqlstate)
+        elif count > 1:
+            await self._take_in_halves(place, count)
         else:
-            await self._take_in_halves(place, refused.count)
+            [row] = refused.rows
+            batch = await note_refusal(self._database, self._clock, self._evaluation, place.bucket, row, refused.error)
+            if batch.failures:
+                self._count(1, batch)
 
     async def _take_in_halves(self, place: Place, count: int) -> None:
-        if count > 1:
-            await self._take_alone(place, count // 2)
-            count -= count // 2
-        await self._take_alone(place, count)
+        for half in (count // 2, count - count // 2):
+            await self._take_alone(place, half)
 
     async def _take_alone(self, place: Place, limit: int) -> None:
-        """A batch in a transaction of its own; on data the database refuses, its halves, until the culprit is alone."""
+        """A batch in a transaction of its own; if that is refused, too, recover from it as from the whole."""
         rows: list[Kin] = []
         try:
             async with self._database.transaction() as connection:
@@ -177,26 +185,30 @@ class Hand:
                 batch = await self._evaluation.evaluate(connection, place.bucket, now, rows)
                 await self._evaluation.write(connection, place.bucket, batch)
         except RepositoryError as error:
-            if not error.sqlstate.startswith(_DATA_ERRORS) or error.sqlstate in _CLAIM_AGAIN or not rows:
+            if not _is_of_the_batch(error):
                 raise
-            if (count := count_conversations(rows)) > 1:
-                await self._take_in_halves(place, count)
-            else:
-                await self._blame(place.bucket, rows[0], error)
+            await self._recover(_RefusedError(place, rows, error))
         else:
             self._count(count_conversations(rows), batch)
 
-    async def _blame(self, bucket: int, row: Kin, error: RepositoryError) -> None:
-        """Note against one conversation that the database refused what it came to, unless it has moved since."""
-        async with self._database.transaction() as connection:
-            again = await ConversationStateRepository(connection).lock_one(UUID(row.ids[0]))
-            batch = Batch(await self._clock.now(connection))
-            if again is None or again.seq != row.seq:
-                return
+
+async def note_refusal(
+    database: Database, clock: Clock, evaluation: Evaluation, bucket: int, row: Kin, error: RepositoryError
+) -> Batch:
+    """Note against one conversation that the database refused what it came to, unless it has moved since."""
+    async with database.transaction() as connection:
+        again = await ConversationStateRepository(connection).lock_one(UUID(row.ids[0]))
+        batch = Batch(await clock.now(connection))
+        if again is not None and again.seq == row.seq:
             batch.failures.append((again, error))
-            await self._evaluation.write(connection, bucket, batch)
-        self._count(1, batch)
+            await evaluation.write(connection, bucket, batch)
+    return batch
+
+
+def is_of_a_row(error: RepositoryError) -> bool:
+    """Whether one row can be to blame for it."""
+    return error.sqlstate.startswith(_DATA_ERRORS) and error.sqlstate not in _CLAIM_AGAIN
 
 
 def _is_of_the_batch(error: RepositoryError) -> bool:
-    return error.sqlstate in _CLAIM_AGAIN or error.sqlstate.startswith(_DATA_ERRORS)
+    return error.sqlstate in (*_CLAIM_AGAIN, *_TOO_LONG) or is_of_a_row(error)

@@ -45,8 +45,8 @@ class Interventions:
     async def retry(self, id: UUID) -> None:
         """Let a conversation that is parked as failed go on, due now, or when its paused campaign is resumed."""
         async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
             row, campaign = await _lock(connection, id)
+            now = await self._clock.now(connection)
             if row.status != "failed":
                 raise RefusedError(
                     f"conversation {id} is {row.status}; expected one that is parked as failed",
@@ -64,7 +64,7 @@ class Interventions:
             while True:
                 async with self._database.transaction() as connection:
                     now = await self._clock.now(connection)
-                    campaign = await CampaignRepository(connection).find_state(campaign_id)
+                    campaign = await CampaignRepository(connection).lock_state(campaign_id, alone=True)
                     status = _status_in(campaign, now)
                     repository = InterventionRepository(connection, bucket)
                     ids = await repository.lock_failed(campaign.id, _BATCH, error)
@@ -79,8 +79,8 @@ class Interventions:
         """Move a conversation that has not ended into a stage or exit, as `engine.core.moves` says, and keep why."""
         reason = _told(reason)
         async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
             row, campaign = await _lock(connection, id)
+            now = await self._clock.now(connection)
             bucket, source, seq = _bucket(id), row.stage, row.seq + 1
             try:
                 compiled, conversation, _ = await self._evaluation.read_one(connection, bucket, row, now)
@@ -91,7 +91,7 @@ class Interventions:
             if row.status == "failed":
                 await _revive(connection, campaign, id, now)
                 row, _ = await _lock(connection, id)
-            batch = await self._evaluation.evaluate(connection, bucket, now, [row], word)
+            batch = await self._evaluation.evaluate(connection, bucket, now, [row], word, [campaign])
             for _, failure in batch.failures:
                 raise DecisionError(f"conversation {id} cannot be moved: {reason_of(failure)}") from failure
             await self._evaluation.write(connection, bucket, batch)
@@ -144,7 +144,7 @@ async def _lock(connection: AsyncConnection, id: UUID) -> tuple[Kin, CampaignSta
     row = await ConversationStateRepository(connection).lock_one(id)
     if row is None:
         raise UnknownError(f"unknown conversation {id}", hint="See them with: campaign conversations --campaign ID")
-    return row, await CampaignRepository(connection).find_state(row.campaign_id)
+    return row, await CampaignRepository(connection).lock_state(row.campaign_id, alone=True)
 
 
 def _bucket(id: UUID) -> int:

@@ -103,10 +103,14 @@ class CampaignManager:
             await self._change(connection, campaign_id, status, was=("draft", "paused", "active", "scheduled"))
         woken = 0
         for bucket in BUCKETS:
+            is_first = True
             while True:
                 async with self._database.transaction() as connection:
                     now = await self._clock.now(connection)  # not before that of any tick that still saw the pause
                     repository = ConversationStateRepository(connection)
+                    if is_first:
+                        await repository.lock_due_of_campaign(campaign.id, bucket, now)
+                    is_first = False
                     resumed = await repository.resume_conversations(campaign.id, bucket, now, _BATCH)
                     if resumed:
                         await HintRepository(connection).notify("tick")

@@ -168,12 +168,12 @@ class CircuitBreaker:
 
 def is_outage(error: BaseException) -> bool:
     """Whether the database as a whole cannot work now: away, shutting down, full, read-only; not one row's affair."""
-    if not isinstance(error, RepositoryError) or error.sqlstate in _CONTENTION:
+    if not isinstance(error, RepositoryError) or error.sqlstate in _ONES_OWN:
         return False
     return error.retryable or error.sqlstate.startswith("53") or error.sqlstate == "25006"
 
 
-_CONTENTION = ("40001", "40P01", "55P03")
+_ONES_OWN = ("25P03", "40001", "40P01", "55P03", "57014")  # in each other's way, or one piece of work took too long
 
 
 def reason_of(error: BaseException) -> dict[str, str]:

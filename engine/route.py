@@ -103,8 +103,12 @@ class BatchSize:
         self.value = min(most, _FIRST)
         self._most = most
 
-    def learn(self, count: int, seconds: float) -> None:
-        """Take into account that a batch of `count` took so long."""
-        if seconds > _LONGEST or (seconds < _SHORTEST and count >= self.value):
-            wanted = count * _AIM / max(seconds, 0.001)
-            self.value = round(max(1, min(self._most, 2 * self.value, max(self.value / 2, wanted))))
+    def shrink(self) -> None:
+        """Take less after a batch that the database broke off for the time it took."""
+        self.value = max(1, self.value // 2)
+
+    def learn(self, seconds: float) -> None:
+        """Take into account that a full batch held its locks for so long; at most twice or half as many are next."""
+        if not _SHORTEST <= seconds <= _LONGEST:
+            factor = min(2.0, max(0.5, _AIM / max(seconds, 0.001)))
+            self.value = max(1, min(self._most, round(self.value * factor)))

@@ -217,17 +217,19 @@ class Runner:
         return self._pause()
 
     async def _tick(self) -> float:
-        began = monotonic()
-        counts = await self._application.tick.run_once()
-        self.ticked.add(counts)
-        self.health.ticked(counts)
+        began, counts = monotonic(), TickCounts()
+        try:
+            await self._application.tick.run_once(counts)
+        finally:
+            self.ticked.add(counts)
+            self.health.ticked(counts)
         if counts.advanced:
             await self._hint("work")
         if self._application.tick.left_some:
             return 0.0
         if counts.claimed:
             return _SHARE_OF_A_PAUSE * self._pause()
-        return await self._until_due(timedelta(seconds=monotonic() - began))
+        return self._until_due(monotonic() - began)
 
     async def _work(self) -> float:
         counts = await self._application.worker.work_once()
@@ -265,17 +267,14 @@ class Runner:
     def _pause(self) -> float:
         return self._poll_seconds * self._random.uniform(0.5, 1.5)
 
-    async def _until_due(self, looked: timedelta) -> float:
-        """Seconds until the next conversation is due, but no more than a pause. One that came due while we `looked`
-        is looked for at once; what is overdue for longer is in other hands."""
-        due, pause = await self._application.tick.find_next_due(), self._pause()
-        if due is None:
+    def _until_due(self, looked: float) -> float:
+        """Seconds until the next conversation is due, after a pass that `looked` so long, but no more than a pause."""
+        pause, ahead = self._pause(), self._application.tick.next_due_in
+        if ahead is None:
             return pause
-        async with self._database.transaction() as connection:
-            ahead = due - await self._application.clock.now(connection)
-        if ahead < -looked:
-            return pause
-        return min(pause, max(0.001, ahead.total_seconds()) + self._random.uniform(0, 0.05) * self._poll_seconds)
+        return min(
+            pause, max(0.001, ahead.total_seconds() - looked) + self._random.uniform(0, 0.05) * self._poll_seconds
+        )
 
     async def _hint(self, part: Part) -> None:
         async with self._database.transaction() as connection:

@@ -25,7 +25,11 @@ class Settings(BaseSettings):
 
     database_url: str = Field("", description="PostgreSQL to use; empty means the embedded server.")
     max_batch_size: int = Field(
-        100, ge=1, le=10_000, description="Conversations a tick claims at most in one transaction."
+        100,
+        ge=1,
+        le=10_000,
+        description="Most conversations a tick claims, or messages a worker leases, at once; "
+        "fewer where they take long.",
     )
     stage_delay_factor: float = Field(
         1.0,

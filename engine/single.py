@@ -19,6 +19,7 @@ from engine.core.explain import explain
 from engine.core.facts import fact_to_json, parse_fact
 from engine.core.problems import expected_one_of
 from engine.db.buckets import bucket_of
+from engine.db.campaigns import CampaignRepository
 from engine.db.conversations import ConversationStateRepository, Kin
 from engine.db.database import Database
 from engine.db.progress import dump_context, dump_values
@@ -42,8 +43,8 @@ class Single:
         `state` may be a conversation as the manager tells it, or only its `context`. Raises RefusedError.
         """
         async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
             row = await _lock(connection, id)
+            now = await self._clock.now(connection)
             compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
             if supposed := _suppose(compiled, row, state.get("context", state)):
                 row = row._replace(contexts=[supposed])
@@ -71,12 +72,13 @@ class Single:
 
     async def _carry_out(self, id: UUID, cause: str) -> None:
         async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
             row = await _lock(connection, id)
+            campaign = await CampaignRepository(connection).lock_state(row.campaign_id)
+            now = await self._clock.now(connection)
             if cause and row.status not in ("active", "paused"):
                 raise RefusedError(f"conversation {id} is {row.status} already")
             bucket = _bucket(id)
-            batch = await self._evaluation.evaluate(connection, bucket, now, [row], cause)
+            batch = await self._evaluation.evaluate(connection, bucket, now, [row], cause, [campaign])
             for _, error in batch.failures:
                 raise DecisionError(f"conversation {id} cannot be decided: {reason_of(error)}") from error
             await self._evaluation.write(connection, bucket, batch)
@@ -84,8 +86,8 @@ class Single:
     async def explain(self, id: UUID) -> dict[str, Any]:
         """Where it stands and every way on; read under the lock, so that it is one moment's truth."""
         async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
             row = await _lock(connection, id)
+            now = await self._clock.now(connection)
             compiled, conversation, events = await self._evaluation.read_one(connection, _bucket(id), row, now)
             reading = ReadingRepository(connection)
             shown = await reading.find_conversation(id)

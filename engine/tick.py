@@ -8,8 +8,9 @@ never hold one conversation, and the `seq` guard of the write makes sure of it o
 
 How it is fast: a process has two hands (`engine.hand`), each with a connection of its own, so that one batch is decided
 while the database works on the other. A hand sends the write of a batch, its COMMIT and the claim of the next in one
-pipeline: one way there and back a batch, and another where something arrived. Conversations that agree in all but
-their own instants and facts come as one row and share a decision. Where the hands go next, `engine.route` says.
+pipeline: one way there and back a batch, and another where something arrived or a guard reads facts. Conversations that
+agree in all but their own instants and facts come as one row and share a decision. Where the hands go next,
+`engine.route` says.
 
 What fails: a conversation whose decision raises is noted with its error, backed off and at last parked as `failed`;
 the rest of its batch goes on. A batch that the database refuses because of its data is rolled back and tried in
@@ -22,17 +23,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from time import monotonic
 from uuid import UUID
 
 from engine.clock import Clock
+from engine.core.errors import RepositoryError
 from engine.db.buckets import BUCKETS
-from engine.db.conversations import ConversationStateRepository, count_conversations
+from engine.db.conversations import ConversationStateRepository, Kin, count_conversations
 from engine.db.database import Database
 from engine.evaluation import Evaluation
-from engine.hand import Hand
+from engine.hand import Hand, is_of_a_row, note_refusal
 from engine.hand import TickCounts as TickCounts
 from engine.registry import TypeRegistry
 from engine.route import BatchSize, Route
@@ -55,6 +57,7 @@ class Tick:
         self._preferred: frozenset[int] = frozenset()
         self._stopping = False
         self.left_some = False  # whether the last pass found more than a pass takes
+        self.next_due_in: timedelta | None = None  # after the last pass began, the first to come due of what was not
 
     def stop(self) -> None:
         """Let a pass that is under way end after the batches in hand, and later ones before their first."""
@@ -64,21 +67,26 @@ class Tick:
         """Visit these buckets before the others: each of several processes its own, so that they seldom meet."""
         self._preferred = frozenset(buckets)
 
-    async def run_once(self) -> TickCounts:
-        """One pass over every bucket and lane that has something due, in the order of `Route`."""
-        started, counts = monotonic(), TickCounts()
+    async def run_once(self, counts: TickCounts | None = None) -> TickCounts:
+        """One pass over every bucket and lane that has something due, in the order of `Route`.
+
+        Adds to `counts` what was committed, also when it raises.
+        """
+        started, counts = monotonic(), TickCounts() if counts is None else counts
         async with self._database.transaction() as connection:
             edges = await ConversationStateRepository(connection).find_edges()
             now = await self._clock.now(connection)
         route = Route(edges, now, self._preferred, self._random)
+        self.next_due_in = min((edge.due_at - now for edge in edges if edge.due_at > now), default=None)
         hands = [self._hand(route) for _ in range(min(_HANDS, len(route)))]
-        for ended in await asyncio.gather(*(hand.work() for hand in hands), return_exceptions=True):
-            if isinstance(ended, BaseException):
-                raise ended
+        all_ended = await asyncio.gather(*(hand.work() for hand in hands), return_exceptions=True)
         for hand in hands:
             counts.add(hand.counts)
+        counts.seconds += monotonic() - started
+        for ended in all_ended:
+            if isinstance(ended, BaseException):
+                raise ended
         self.left_some = route.left_some
-        counts.seconds = monotonic() - started
         return counts
 
     async def drain(self, progress: Callable[[TickCounts], None] | None = None) -> TickCounts:
@@ -107,10 +115,14 @@ class Tick:
 
         `cause` is `campaign_end` or `cancelled`. Safe to repeat: what is stopped stays stopped.
         """
-        stopped, limit = 0, self._settings.max_batch_size
-        for bucket in BUCKETS:
-            last: UUID | None = None
-            while True:
+        return sum([await self._end_in(bucket, campaign_id, cause) for bucket in BUCKETS])
+
+    async def _end_in(self, bucket: int, campaign_id: UUID, cause: str) -> int:
+        """The same in one bucket. Whom the database refuses to stop is found in halves, noted, and passed over."""
+        stopped, last, limit = 0, None, self._settings.max_batch_size
+        while True:
+            rows: list[Kin] = []
+            try:
                 async with self._database.transaction() as connection:
                     repository = ConversationStateRepository(connection)
                     rows = await repository.lock_of_campaign(campaign_id, bucket, limit, after=last)
@@ -118,10 +130,17 @@ class Tick:
                     batch = await self._evaluation.evaluate(connection, bucket, now, rows, ends=cause)
                     await self._evaluation.write(connection, bucket, batch)
                 stopped += batch.finished_count
-                if count_conversations(rows) < limit:
-                    break
-                last = max(UUID(id) for row in rows for id in row.ids)
-        return stopped
+            except RepositoryError as error:
+                if not rows or not is_of_a_row(error):
+                    raise
+                if limit > 1:
+                    limit = max(1, count_conversations(rows) // 2)
+                    continue
+                await note_refusal(self._database, self._clock, self._evaluation, bucket, rows[0], error)
+            if count_conversations(rows) < limit:
+                return stopped
+            last = max(UUID(id) for row in rows for id in row.ids)
+            limit = self._settings.max_batch_size
 
     def _hand(self, route: Route) -> Hand:
         return Hand(self._database, self._clock, self._evaluation, self._size, route, lambda: self._stopping)

@@ -15,6 +15,8 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_postgresql import factories
 from sqlalchemy.engine import URL
 
@@ -23,6 +25,10 @@ from engine.db.embedded import EmbeddedPostgres, temporary_folder, throwaway_ser
 from engine.db.embedded_server import PORT, USER
 from engine.db.migrate import upgrade
 from engine.settings import Settings
+
+# Machines that run tests are busy: how long drawing or trying an example takes says nothing about the program.
+hypothesis_settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("busy")
 
 
 @pytest.fixture

@@ -193,6 +193,18 @@ class CampaignRepository:
             raise _unknown(campaign_id)
         return found[0]
 
+    async def lock_state(self, campaign_id: UUID | str, *, alone: bool = False) -> CampaignState:
+        """Where a campaign stands until the commit: who wants to pause or resume it waits, with `alone` anybody here.
+
+        Raises UnknownError.
+        """
+        statement = _select(campaigns, CampaignState).where(campaigns.c.id == as_uuid(campaign_id))
+        statement = statement.with_for_update(read=not alone, key_share=alone)
+        found = (await self.connection.execute(statement)).one_or_none()
+        if found is None:
+            raise _unknown(campaign_id)
+        return CampaignState(*found)
+
     async def find_live_ids(self) -> list[UUID]:
         """The campaigns that have not ended."""
         return list(await self.connection.scalars(select(campaigns.c.id).where(campaigns.c.status.in_(LIVE))))

@@ -262,11 +262,16 @@ class ConversationStateRepository:
         )
         return {id: fate for *told, ids in await found.fetchall() for fate in [Fate(*told)] for id in ids}
 
+    async def lock_due_of_campaign(self, campaign_id: UUID, bucket: int, now: datetime) -> None:
+        """Wait for every tick that still saw the pause: those that begin after this see that it is over."""
+        first, last = campaign_range(campaign_id)
+        given = {"campaign_id": campaign_id, "bucket": bucket, "first": first, "last": last}
+        await self._connection.execute(_LOCK_DUE_OF_CAMPAIGN, given | {"now": now})
+
     async def resume_conversations(self, campaign_id: UUID, bucket: int, now: datetime, limit: int) -> int:
         """Give up to `limit` parked conversations of a campaign their due time back; returns how many."""
         first, last = campaign_range(campaign_id)
         given = {"campaign_id": campaign_id, "bucket": bucket, "first": first, "last": last}
-        await self._connection.execute(_LOCK_DUE_OF_CAMPAIGN, given | {"now": now})
         return (await self._connection.execute(_RESUME, given | {"now": now, "limit": limit})).rowcount
 
     async def update_facts(self, conversation_id: UUID, facts: dict[str, Any], now: datetime) -> None:

@@ -220,7 +220,7 @@ async def pipeline(connection: AsyncConnection) -> AsyncIterator[None]:
 
 
 async def begin(connection: AsyncConnection) -> None:
-    await (await driver_of(connection)).execute("BEGIN")
+    await (await driver_of(connection)).execute("BEGIN ISOLATION LEVEL READ COMMITTED")
 
 
 async def commit(connection: AsyncConnection) -> psycopg.AsyncCursor[Any]:

@@ -32,6 +32,7 @@ Question = tuple[str, str]
 """What can be read of a context: a part of it and a name."""
 
 EVERYTHING: Question = ("", "")
+_NOTHING = object()
 
 
 def progress_of_new() -> Json:
@@ -49,21 +50,24 @@ class Context:
     `reads` is what was read, in order: a (part, name), or EVERYTHING, with the value found.
     """
 
-    __slots__ = ("_conversions", "_parts", "_raw", "reads")
+    __slots__ = ("_conversions", "_parts", "_raw", "is_unread", "reads")
 
     def __init__(self, raw: str | None, conversions: Mapping[str, Mapping[str, Conversion]]) -> None:
         self._raw = raw
         self._conversions = conversions
         self._parts: Json | None = None
+        self.is_unread = False  # whether it was asked for in vain; who asked may have made something of that
         self.reads: dict[Question, Any] = {}
 
     def answer(self, question: Question) -> Any:
-        """What reading it would find; None where there is nothing."""
-        return self._text if question == EVERYTHING else self.find(question, None)
+        """What reading it would find, apart for what only looks equal, such as 1 and 1.0, or null and nothing."""
+        found = self._text if question == EVERYTHING else self.find(question, _NOTHING)
+        return type(found), str(found)
 
     @property
     def _text(self) -> str:
         if self._raw is None:
+            self.is_unread = True
             raise ContextUnreadError
         return self._raw
 

@@ -3,7 +3,7 @@
 `advance` is one statement: it updates the conversations, guarded by the `seq` they were claimed with, and inserts
 history, outbox and metric deltas for exactly the rows the update returned. Conversations that one decision fits share
 a row of a JSON parameter; their ids come as an array beside one of the numbers of these rows, by which history and
-messages refer to them, too. Every look-up is by `= ANY` of such an array, so that the planner knows that it is one:
+messages refer to them, too. Look-ups are by `= ANY` of such an array, so that the planner knows that it is one:
 how many rows a JSON parameter holds is hidden from it. The statement divides by zero when a conversation was not
 updated, so that a lost guard can never pass for success: the batch rolls back and its claim is tried again.
 """
@@ -32,7 +32,7 @@ class Move(NamedTuple):
 
 
 # How many rows a parameter holds is not known when a plan is made for all of them. With few the planner likes to go
-# through all of one list for each of another; with a thousand that is a million steps. Hashing is never far off.
+# through all of one list for each of another; with a thousand that is a million steps.
 _HASH = "SET LOCAL enable_nestloop = off"
 
 # What a conversation waits for on is told by its places in the array it has; what is new is the same for all of a row.
@@ -191,7 +191,7 @@ class ProgressionRepository:
         self._given: dict[str, Any] = {"bucket": bucket, "now": now, "day": now.date()}
 
     async def use_hashes(self) -> None:
-        """Have the statements of this transaction join by hashing. Comes before the others."""
+        """Have the following statements of this transaction join by hashing."""
         await self._run(_HASH)
 
     async def advance_conversations(

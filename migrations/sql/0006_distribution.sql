@@ -22,7 +22,7 @@ BEGIN
     END IF;
     IF NOT citus_is_coordinator() THEN
         RAISE NOTICE 'Citus is installed, but this is not the coordinator of a cluster with nodes: nothing is spread'
-            USING HINT = 'Add the nodes, then run migrations/sql/0006_distribution.sql on the coordinator.';
+            USING HINT = 'Add the nodes, then run migrations/sql/0006_distribution.sql and 0007_distribution.sql on the coordinator.';
         RETURN;
     END IF;
     -- One connection a node, so that all of this, and what the upgrade did before it, is one transaction there too.

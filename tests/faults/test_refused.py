@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -15,7 +16,7 @@ from engine.db.campaigns import CampaignRepository
 from engine.db.database import Database
 from engine.runner import Runner
 from tests.faults.site import DECIDED, WRITE, Site, refusing
-from tests.integration.builders import House, person
+from tests.integration.builders import House, conversation_of, person
 
 FULL = "53100"
 CROWDED = ("40001", "40P01", "55P03")  # a serialization failure, a deadlock, a lock that took too long
@@ -138,11 +139,35 @@ async def test_a_tick_that_waits_too_long_for_a_lock_gives_way(site: Site, far: 
     far.clock.instant = site.house.clock.instant
     async with site.house.database.transaction() as rival:
         await rival.execute(text("LOCK TABLE campaign_engine.stage_history IN SHARE MODE"))
-        with pytest.raises(RepositoryError) as caught:
-            await far.tick()
-    assert (caught.value.sqlstate, caught.value.retryable) == ("57014", True)
+        with capture_logs() as logs:
+            counts = await far.app.tick.run_once()
+    assert (counts.advanced, counts.failed) == (0, 0)
+    assert {line["sqlstate"] for line in logs if line["log_level"] == "warning"} == {"57014"}
     assert (await far.tick()).failed == 0
     await site.settles()
+
+
+async def test_a_conversation_that_takes_too_long_is_found_in_its_batch_and_backed_off(site: Site, far: House) -> None:
+    campaign = await site.talk()
+    far.clock.instant = site.house.clock.instant
+    slow = conversation_of(campaign, "ann")
+    await site.house.sql(
+        "CREATE FUNCTION public.doze() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'"
+    )
+    await site.house.sql(
+        "CREATE TRIGGER doze BEFORE UPDATE OF seq ON campaign_engine.conversations FOR EACH ROW"
+        f" WHEN (NEW.id = '{UUID(slow)}' AND NEW.seq > OLD.seq) EXECUTE FUNCTION public.doze()"
+    )
+    for _ in range(8):
+        await far.app.tick.run_once()
+    await site.house.sql("DROP TRIGGER doze ON campaign_engine.conversations")
+    ann = await site.house.conversation(campaign)
+    assert (ann["attempts"], ann["last_error"]) == (1, "RepositoryError: the database refused (SQLSTATE 57014)")
+    rest = [row for row in await site.house.manager.list_conversations(campaign) if row["id"] != slow]
+    assert rest
+    assert {row["attempts"] for row in rest} == {0}
+    assert all(row["due_at"] is None or row["due_at"] > far.clock.instant for row in rest)
 
 
 async def test_a_tick_that_dawdles_in_its_transaction_is_cut_off_and_begins_anew(site: Site, far: House) -> None:

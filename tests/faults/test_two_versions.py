@@ -2,7 +2,8 @@
 
 The next version is a copy of the program with one more migration that expands: a column and an index are added. What
 runs already is not asked about the schema again; a program of the present version that is *started* on the newer schema
-may be refused, and none is started here after the migration.
+may be refused, and none is started here after the migration. Both write the same columns; what a next version writes
+elsewhere is for its own tests.
 """
 
 from __future__ import annotations

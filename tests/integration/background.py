@@ -19,7 +19,7 @@ BACKLOG_COUNT = 2_000
 PARTITIONED = ("stage_history", "outbox")
 ROW_TABLES = (
     "recipients", "conversations", "stage_history", "outbox", "responses", "events", "assignments", "metric_deltas",
-    "metric_rollups",
+    "metric_rollups", "moves",
 )  # fmt: skip
 
 _PARTITIONS = """

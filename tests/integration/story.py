@@ -56,6 +56,7 @@ async def play(house: House, bucket: int) -> None:
     for _ in range(2):
         await _beat(house.wait("2h"))  # follow-ups, and what leaving has called off
     await _single(house, campaign, keys)
+    await _by_hand(house, campaign, keys[10], keys[11])
     await _looks(house, campaign, ann)
     await _beat(house.wait("2d"))
 
@@ -88,6 +89,14 @@ async def _single(house: House, campaign: str, keys: list[str]) -> None:
     await manager.advance_conversation_stage(conversation_of(campaign, keys[8]))
     await manager.mark_conversation_complete(conversation_of(campaign, keys[9]))
     await manager.explain_conversation(conversation_of(campaign, keys[2]))
+
+
+async def _by_hand(house: House, campaign: str, failed: str, moved: str) -> None:
+    """What operators do: one that is parked goes on, one is moved."""
+    parked = "status = 'failed', failed_at = :now, attempts = 6, due_at = NULL, last_error = 'ValueError'"
+    await house.set_conversation(campaign, failed, parked, now=house.clock.instant)
+    assert await house.manager.retry_campaign(campaign) == 1
+    await house.manager.move_conversation(conversation_of(campaign, moved), "human", reason="asked for it")
 
 
 async def _looks(house: House, campaign: str, key: str) -> None:

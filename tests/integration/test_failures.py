@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,8 +14,10 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from engine.core.errors import DecisionError
+from engine.core.fact_types import parse_fact_type
+from engine.core.plugins import NamePlugin, Plugins, using_plugins
 from engine.db.database import Database
-from tests.integration.builders import House, as_json, conversation_of, neighbours, talk
+from tests.integration.builders import House, after, as_json, conversation_of, neighbours, talk
 
 CHOOSY = talk(("on_enter: [{send: hello}]", "on_enter: [{send: hello, when: since is missing or price > 3}]"))
 SECRET = "ann@secret.example"
@@ -124,6 +127,63 @@ async def test_a_completed_conversation_stays_completed_even_if_it_cannot_be_dec
     assert (metrics["completed"], metrics["failed"]) == (1, 0)
 
 
+# ---- plug-ins -----------------------------------------------------------------------------------------------------
+
+SCORED = talk(
+    ("{after: 240h, go: gave_up}", "{after: 240h, when: score > 2, go: human}, {after: 240h, go: gave_up}"),
+)
+
+
+def scoring(read: Callable[[Mapping[str, Any]], int]) -> Plugins:
+    score = NamePlugin("score", parse_fact_type("int"), lambda facts, _: read(facts))
+    return Plugins(names={"score": score})
+
+
+async def test_a_plug_in_that_raises_for_one_fails_that_one_until_it_is_parked_and_mended(house: House) -> None:
+    broken = True
+
+    def read(facts: Mapping[str, Any]) -> int:
+        if broken and facts["first_name"] == "Ann":
+            raise LookupError(SECRET)
+        return len(facts["first_name"])
+
+    with using_plugins(scoring(read)), capture_logs() as logs:
+        campaign = await house.campaign(neighbours(5), SCORED)
+        await house.run()
+        assert (await house.at("10d").tick()).failed == 1
+        stages = Counter(row["stage"] for row in await house.manager.list_conversations(campaign))
+        assert stages == {"hello": 1, "human": 4}
+        for _ in range(2):
+            await house.wait("1h").tick()
+        ann = await house.conversation(campaign)
+        assert (ann["status"], ann["attempts"]) == ("failed", 3)
+        assert ann["last_error"].startswith("DecisionError: the plug-in name score failed: LookupError")
+        assert SECRET not in str(logs)
+
+        broken = False
+        await house.manager.retry_conversation(conversation_of(campaign))
+        await house.tick()
+    assert (await house.conversation(campaign))["stage"] == "human"
+    assert await house.violations() == []
+
+
+async def test_a_plug_in_that_reads_facts_and_hides_every_error_is_asked_when_they_are_known(house: House) -> None:
+    def read(facts: Mapping[str, Any]) -> int:
+        try:
+            return int(facts["seats"])
+        except Exception:  # noqa: BLE001 - as careless as plug-ins are
+            return 0
+
+    with using_plugins(scoring(read)):
+        everybody = [each | {"seats": number} for number, each in enumerate(neighbours(6))]
+        campaign = await house.campaign(everybody, SCORED)
+        await house.run()
+        await house.at("10d").tick()
+    stages = Counter(row["stage"] for row in await house.manager.list_conversations(campaign))
+    assert stages == {"gave_up": 3, "human": 3}
+    assert await house.violations() == []
+
+
 # ---- what the database refuses -----------------------------------------------------------------------------------
 
 
@@ -227,4 +287,36 @@ async def test_a_deadlock_rolls_a_batch_back_and_the_tick_goes_on(house: House, 
     await rival.rollback()
     assert (await house.tick()).completed == 1
     assert await house.messages(campaign) == [("hello", "cancelled")]
+    assert await house.violations() == []
+
+
+async def test_a_conversation_that_cannot_be_stopped_does_not_keep_its_campaign_from_ending(house: House) -> None:
+    everybody = neighbours(7)
+    campaign = await house.campaign(everybody, ends_at=after("1d"))
+    other = await house.campaign(everybody, name="Other", ends_at=after("1d"))
+    await house.run()
+    culprit = everybody[4]["key"]
+    await house.sql(
+        "ALTER TABLE campaign_engine.conversations ADD CONSTRAINT forbidden"
+        f" CHECK (id <> '{UUID(conversation_of(campaign, culprit))}' OR status <> 'stopped')"
+    )
+    counts = await house.at("2d").app.poller.poll_once()
+    assert counts.completed == 2
+    statuses = await house.sql(
+        "SELECT campaign_id::text, status, count(*) FROM campaign_engine.conversations GROUP BY 1, 2"
+    )
+    assert sorted(statuses) == sorted([(campaign, "active", 1), (campaign, "stopped", 6), (other, "stopped", 7)])
+    assert (await house.conversation(campaign, culprit))["attempts"] == 1
+
+
+async def test_a_response_that_cannot_be_kept_is_not_taken_in_by_halves(house: House) -> None:
+    campaign = await house.campaign(neighbours(3), CHOOSY)
+    await house.run()
+    context = as_json({"facts": {"first_name": ["a", "list"]}, "captured": {"figure": {"a": "map"}}})
+    await house.set_conversation(campaign, "ann", "context = CAST(:context AS jsonb)", context=context)
+    await house.at("1h").reply(campaign, "yes 7")
+    counts = await house.tick()
+    waiting = await house.sql("SELECT count(*) FROM campaign_engine.responses WHERE status = 'waiting'")
+    assert counts.failed + (await house.conversation(campaign))["seq"] == 2
+    assert waiting == [(counts.failed,)]
     assert await house.violations() == []

@@ -37,6 +37,7 @@ ROUNDS = {"fresh": "auto", "stale": "auto", "generic": "force_generic_plan"}
 
 # Every statement on row tables, with the most rows of them it may read. A batch is read once for each part of it.
 HOT = {
+    "conversations.find_contexts": BATCH,
     "conversations.find_edges": 64 * 16,  # one for each bucket and lane
     "conversations.find_fates": 2 * BATCH,
     "conversations.find_waiting": 2 * BATCH,
@@ -51,6 +52,9 @@ HOT = {
     "inbox.insert_event": 0,
     "inbox.insert_response": 0,
     "inbox.wake_conversation": 1,
+    "interventions.insert_move": 0,
+    "interventions.lock_failed": FEW,
+    "interventions.revive_conversations": 2,
     "messages.find_due_buckets": 64 * BATCH,  # past those that are leased, or of a paused campaign
     "messages.find_leased": 4 * BATCH,
     "messages.find_sends": 6 * BATCH,
@@ -84,7 +88,9 @@ IN_ORDER = {
     "conversations.find_edges", "conversations.lock_due", "messages.find_due_buckets",
     "messages.find_waiting_channels", "messages.lease_messages",
 }  # fmt: skip
-COLD = {"invariants", "standing"}  # what proofs and authors ask: they walk whole tables or campaigns
+# What proofs and authors ask walks whole tables or campaigns. What the doctor asks has its plans in `test_doctor`, what
+# upkeep asks is about partitions.
+COLD = {"diagnosis", "invariants", "partitions", "standing"}
 Recorded = dict[str, dict[str, Statement]]
 
 

@@ -11,8 +11,8 @@ ENGINE = Path(__file__).parents[2] / "engine"
 # The parts of the engine, the manager in front of them, and the two programs that put parts together.
 OPEN_TRANSACTIONS = {
     "cli/authoring.py", "cli/create.py", "cli/diffing.py", "demo/run.py", "doctor.py", "enrolment.py", "hand.py",
-    "inbox.py", "interventions.py", "manager.py", "poller.py", "runner.py", "single.py", "startup.py",
-    "tick.py", "upkeep.py", "worker.py",
+    "inbox.py", "interventions.py", "manager.py", "poller.py", "runner.py", "single.py", "startup.py", "tick.py",
+    "upkeep.py", "worker.py",
 }  # fmt: skip
 # The one place where transactions end, and the two that speak to a server outside the engine's work.
 END_TRANSACTIONS = {"db/database.py", "db/embedded.py", "db/migrate.py"}

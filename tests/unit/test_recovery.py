@@ -177,6 +177,8 @@ def test_whoever_listens_hears_every_change_of_status_once() -> None:
         ("25006", False, True),
         ("40001", True, False),
         ("55P03", True, False),
+        ("57014", True, False),
+        ("25P03", True, False),
         ("42P01", False, False),
         ("22P02", False, False),
     ],

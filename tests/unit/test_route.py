@@ -107,21 +107,22 @@ def test_batches_grow_while_they_are_quick_and_shrink_when_they_are_slow() -> No
     size = BatchSize(1_000)
     sizes = [size.value]
     for seconds in (0.02, 0.02, 0.02, 0.02, 0.1, 0.4, 0.4):
-        size.learn(size.value, seconds)
+        size.learn(seconds)
         sizes.append(size.value)
     assert sizes == [200, 400, 800, 1_000, 1_000, 1_000, 500, 250]
-
-
-def test_a_batch_that_was_not_full_says_nothing_while_it_is_quick() -> None:
-    size = BatchSize(1_000)
-    size.learn(3, 0.001)
-    assert size.value == 200
     assert BatchSize(7).value == 7
 
 
-@given(st.integers(1, 10_000), st.lists(st.tuples(st.floats(0, 1), st.floats(0, 100)), max_size=30))
-def test_a_batch_is_never_larger_than_allowed_nor_empty(most: int, batches: list[tuple[float, float]]) -> None:
+def test_what_took_too_long_is_taken_in_smaller_batches_down_to_one() -> None:
+    size = BatchSize(5)
+    for expected in (2, 1, 1):
+        size.shrink()
+        assert size.value == expected
+
+
+@given(st.integers(1, 10_000), st.lists(st.floats(0, 100), max_size=30))
+def test_a_batch_is_never_larger_than_allowed_nor_empty(most: int, batches: list[float]) -> None:
     size = BatchSize(most)
-    for share, seconds in batches:
-        size.learn(round(share * size.value), seconds)
+    for seconds in batches:
+        size.learn(seconds)
         assert 1 <= size.value <= most
