@@ -1,7 +1,7 @@
 """What a locale's name says: language, region, and the order in which dates are written there.
 
 Names come as `en`, `en_GB`, `pt-BR`, `zh_Hant_TW` or `de_DE.UTF-8`, in any case. The orders of dates are those of
-the short date patterns in the Unicode CLDR, as Babel 2.18 carries it. Nothing here raises: what is not known reads
+the short date patterns in the Unicode CLDR, as Babel 2.19 carries it. Nothing here raises: what is not known reads
 as its language does, and day, month, year is the order of most of the world.
 """
 
@@ -18,11 +18,11 @@ DATE_ORDERS: tuple[DateOrder, ...] = get_args(DateOrder)
 # it keeps the common order; CLDR gives it the American one.
 _YEAR_FIRST = """
     af bo ce ckb cu dz eo eu fa gn hu ii ja ko lt mg mn mzn ne nr nso ps rw sah sd se shn si sn ss st sv tn ts tyv ug
-    ve vo wa yue za zh en_CA en_SE en_ZA fr_CA ha_SD uz_AF"""
+    ve vo wa yue za zh zu en_CA en_SE en_ZA fr_CA ha_SD uz_AF"""
 _MONTH_FIRST = """
-    ak ceb chr ee fil iu ks lkt om or ti xh zu
+    ak ceb chr ee fil iu ks lkt om or ti xh
     en_AS en_BI en_GU en_MH en_MP en_PH en_PR en_UM en_US en_VI es_PA es_PR sd_IN"""
-_DAY_FIRST = "se_FI zh_HK zh_MO zh_SG"
+_DAY_FIRST = "se_FI sv_FI zh_HK zh_MO zh_SG"
 _LISTS: dict[DateOrder, str] = {"ymd": _YEAR_FIRST, "mdy": _MONTH_FIRST, "dmy": _DAY_FIRST}
 _ORDERS = {locale: order for order, locales in _LISTS.items() for locale in locales.split()}
 _REGION = re.compile(r"[A-Za-z]{2}|[0-9]{3}")

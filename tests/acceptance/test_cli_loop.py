@@ -177,17 +177,18 @@ def test_run_does_it_all_until_it_is_asked_to_stop(process: Process, people: Pat
     assert set(did["poll"]) == {"requests", "started", "completed"}
 
 
-@pytest.mark.parametrize(("arguments", "connections"), [(("poll",), 1), (("tick", "--workers", "2"), 2)])
+@pytest.mark.parametrize(("arguments", "members"), [(("poll",), 1), (("tick", "--workers", "2"), 2)])
 def test_what_runs_on_and_on_ends_in_peace_on_sigterm(
-    process: Process, arguments: tuple[str, ...], connections: int, postgresql: psycopg.Connection
+    process: Process, arguments: tuple[str, ...], members: int, postgresql: psycopg.Connection
 ) -> None:
     running = process.start(*arguments, "--json")
     postgresql.autocommit = True
-    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'campaign-engine'"
-    wait_until(lambda: postgresql.execute(count).fetchone() == (connections,))
+    count = "SELECT count(*) FROM campaign_engine.members"
+    wait_until(lambda: postgresql.execute(count).fetchone() == (members,))
     running.terminate()
     out, err = running.communicate(timeout=30)
-    assert (running.returncode, err) == (0, "")
+    assert running.returncode == 0, err
+    assert all(json.loads(line)["level"] == "info" for line in err.splitlines()), err
     assert set(json.loads(out).values()) >= {0}
 
 

@@ -216,7 +216,7 @@ def test_several_stages_entered_in_one_evaluation_are_several_steps() -> None:
 def test_a_stage_that_the_campaign_type_does_not_have_is_an_error_of_this_conversation() -> None:
     with pytest.raises(DecisionError, match="stands in stage 'gone', which hello version 1 does not have") as caught:
         decide(a_type(), a_conversation(stage="gone"), [], START)
-    assert "migrate" in caught.value.hint
+    assert "campaign move" in caught.value.hint
 
 
 def test_a_loop_without_delay_is_stopped_with_an_error() -> None:
