@@ -10,13 +10,13 @@ bucket's lane is visited as often as its lane in a round. A process goes to its 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from random import Random
 from time import monotonic
 from typing import NamedTuple
 
-from engine.db.conversations import LONG_AGO, Edge
+from engine.db.conversations import LONG_AGO, Look
 
 _TURNS = (*[4] * 4, *[2] * 8, *[1] * 4)  # of each lane in a round
 _EDGE_SECONDS = 2.0
@@ -39,15 +39,14 @@ class Route:
 
     def __init__(
         self,
-        edges: Iterable[Edge],
-        now: datetime,
+        look: Look,
         preferred: Collection[int],
         random: Random,
         timer: Callable[[], float] = monotonic,
     ) -> None:
-        self.now = now
+        self.now = look.now
         self.left_some = False
-        self._edges = {Place(edge.bucket, edge.lane): edge.due_at for edge in edges if edge.due_at <= now}
+        self._edges = {Place(edge.bucket, edge.lane): edge.due_at for edge in look.due}
         self._timer = timer
         self._edges_until = timer() + _EDGE_SECONDS
         places = list(self._edges)

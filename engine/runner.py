@@ -252,8 +252,8 @@ class Runner:
                 now = await self._application.clock.now(connection)
                 share = await self._membership.beat(connection, now, self._states(now, circuits))
                 if "tick" in self._loops:
-                    edges = await ConversationStateRepository(connection).find_edges()
-                    overdue = [(now - edge.due_at).total_seconds() for edge in edges if edge.due_at <= now]
+                    look = await ConversationStateRepository(connection).find_due(now)
+                    overdue = [(now - edge.due_at).total_seconds() for edge in look.due]
                     lanes, seconds = len(overdue), max(overdue, default=0.0)
         except BaseException:
             self.health.beat_failed()

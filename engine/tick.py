@@ -29,9 +29,10 @@ from time import monotonic
 from uuid import UUID
 
 from engine.clock import Clock
+from engine.core.calendar import later
 from engine.core.errors import RepositoryError
 from engine.db.buckets import BUCKETS
-from engine.db.conversations import ConversationStateRepository, Kin, count_conversations
+from engine.db.conversations import ConversationStateRepository, Kin, Look, count_conversations
 from engine.db.database import Database
 from engine.evaluation import Evaluation
 from engine.hand import Hand, is_of_a_row, note_refusal
@@ -41,6 +42,7 @@ from engine.route import BatchSize, Route
 from engine.settings import Settings
 
 _HANDS = 2  # batches in hand at a time: one is decided while the database works on the other
+_AHEAD = timedelta(seconds=5)  # how far a pass looks for what is due next
 _PATIENCE = 5.0  # seconds to wait for rows that others hold before a drain ends
 
 
@@ -57,7 +59,7 @@ class Tick:
         self._preferred: frozenset[int] = frozenset()
         self._stopping = False
         self.left_some = False  # whether the last pass found more than a pass takes
-        self.next_due_in: timedelta | None = None  # after the last pass began, the first to come due of what was not
+        self.next_due_in: timedelta | None = None  # after the last pass began, the first to come due, if soon
 
     def stop(self) -> None:
         """Let a pass that is under way end after the batches in hand, and later ones before their first."""
@@ -73,11 +75,9 @@ class Tick:
         Adds to `counts` what was committed, also when it raises.
         """
         started, counts = monotonic(), TickCounts() if counts is None else counts
-        async with self._database.transaction() as connection:
-            edges = await ConversationStateRepository(connection).find_edges()
-            now = await self._clock.now(connection)
-        route = Route(edges, now, self._preferred, self._random)
-        self.next_due_in = min((edge.due_at - now for edge in edges if edge.due_at > now), default=None)
+        look = await self._look(_AHEAD)
+        route = Route(look, self._preferred, self._random)
+        self.next_due_in = look.next_at - look.now if look.next_at is not None else None
         hands = [self._hand(route) for _ in range(min(_HANDS, len(route)))]
         all_ended = await asyncio.gather(*(hand.work() for hand in hands), return_exceptions=True)
         for hand in hands:
@@ -100,15 +100,14 @@ class Tick:
             if passed.claimed and not self._stopping:
                 patience_ends = monotonic() + _PATIENCE
                 continue
-            if self._stopping or monotonic() > patience_ends or not await self._anything_due():
+            if self._stopping or monotonic() > patience_ends or not (await self._look()).due:
                 return counts
             await asyncio.sleep(self._random.uniform(0.01, 0.05))
 
     async def find_next_due(self) -> datetime | None:
         """The earliest instant any conversation waits for."""
-        async with self._database.transaction() as connection:
-            edges = await ConversationStateRepository(connection).find_edges()
-        return min((edge.due_at for edge in edges), default=None)
+        look = await self._look(timedelta.max)
+        return min((edge.due_at for edge in look.due), default=look.next_at)
 
     async def end_campaign(self, campaign_id: UUID, cause: str) -> int:
         """Stop the campaign's unfinished conversations in batches, with a history row each; returns how many.
@@ -145,8 +144,7 @@ class Tick:
     def _hand(self, route: Route) -> Hand:
         return Hand(self._database, self._clock, self._evaluation, self._size, route, lambda: self._stopping)
 
-    async def _anything_due(self) -> bool:
+    async def _look(self, ahead: timedelta = timedelta()) -> Look:
         async with self._database.transaction() as connection:
-            edges = await ConversationStateRepository(connection).find_edges()
             now = await self._clock.now(connection)
-        return any(edge.due_at <= now for edge in edges)
+            return await ConversationStateRepository(connection).find_due(now, later(now, ahead))

@@ -38,7 +38,7 @@ ROUNDS = {"fresh": "auto", "stale": "auto", "generic": "force_generic_plan"}
 # Every statement on row tables, with the most rows of them it may read. A batch is read once for each part of it.
 HOT = {
     "conversations.find_contexts": BATCH,
-    "conversations.find_edges": 64 * 16,  # one for each bucket and lane
+    "conversations.find_due": 64 * 16,  # one for each bucket and lane
     "conversations.find_fates": 2 * BATCH,
     "conversations.find_waiting": 2 * BATCH,
     "conversations.lock_due": 2 * BATCH,
@@ -85,7 +85,7 @@ HOT = {
 SUMS = {"campaigns.count_lanes", "campaigns.find_finished", "metrics.find_campaign_metrics"}
 # Read in the order of an index, so that the first row is found at once: anything but a scan in order reads far more.
 IN_ORDER = {
-    "conversations.find_edges", "conversations.lock_due", "messages.find_due_buckets",
+    "conversations.find_due", "conversations.lock_due", "messages.find_due_buckets",
     "messages.find_waiting_channels", "messages.lease_messages",
 }  # fmt: skip
 # What proofs and authors ask walks whole tables or campaigns. What the doctor asks has its plans in `test_doctor`, what

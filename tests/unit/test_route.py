@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import takewhile
 from random import Random
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.db.buckets import BUCKETS
-from engine.db.conversations import LONG_AGO, Edge
+from engine.db.conversations import LONG_AGO, Edge, Look
 from engine.route import BatchSize, Place, Route
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -19,7 +19,7 @@ HIGH, NORMAL, OTHER, LOW = 1, 5, 6, 14
 
 
 def a_route(*places: tuple[int, int], preferred: tuple[int, ...] = ()) -> Route:
-    return Route([Edge(*place, NOW) for place in places], NOW, preferred, Random(1))
+    return Route(Look(NOW, [Edge(*place, NOW) for place in places], None), preferred, Random(1))
 
 
 def visits(route: Route, more: bool = True) -> list[Place]:
@@ -90,16 +90,9 @@ def test_a_place_given_back_is_visited_next() -> None:
     assert route.next() == first
 
 
-def test_what_is_not_due_yet_is_no_place_of_the_route() -> None:
-    edges = [Edge(60, HIGH, NOW), Edge(8, HIGH, NOW + timedelta(seconds=1))]
-    route = Route(edges, NOW, (), Random(1))
-    assert len(route) == 1
-    assert route.edge(Place(60, HIGH)) == NOW
-
-
 def test_a_known_edge_is_forgotten_after_a_while() -> None:
     ticking = iter([0.0, 1.9, 2.1])
-    route = Route([Edge(60, HIGH, NOW)], NOW, (), Random(1), lambda: next(ticking))
+    route = Route(Look(NOW, [Edge(60, HIGH, NOW)], None), (), Random(1), lambda: next(ticking))
     assert [route.edge(Place(60, HIGH)) for _ in range(2)] == [NOW, LONG_AGO]
 
 
