@@ -45,7 +45,7 @@ def told(before: Conversation, decision: Decision, now: datetime) -> tuple[Any, 
 
 
 @settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
