@@ -42,7 +42,6 @@ from engine.route import BatchSize, Route
 from engine.settings import Settings
 
 _HANDS = 2  # batches in hand at a time: one is decided while the database works on the other
-_AHEAD = timedelta(seconds=5)  # how far a pass looks for what is due next
 _PATIENCE = 5.0  # seconds to wait for rows that others hold before a drain ends
 
 
@@ -59,7 +58,7 @@ class Tick:
         self._preferred: frozenset[int] = frozenset()
         self._stopping = False
         self.left_some = False  # whether the last pass found more than a pass takes
-        self.next_due_in: timedelta | None = None  # after the last pass began, the first to come due, if soon
+        self.next_due_in: timedelta | None = None  # from the last pass to the first to come due, if near
 
     def stop(self) -> None:
         """Let a pass that is under way end after the batches in hand, and later ones before their first."""
@@ -75,7 +74,7 @@ class Tick:
         Adds to `counts` what was committed, also when it raises.
         """
         started, counts = monotonic(), TickCounts() if counts is None else counts
-        look = await self._look(_AHEAD)
+        look = await self._look(timedelta(seconds=2 * self._settings.poll_seconds))
         route = Route(look, self._preferred, self._random)
         self.next_due_in = look.next_at - look.now if look.next_at is not None else None
         hands = [self._hand(route) for _ in range(min(_HANDS, len(route)))]
