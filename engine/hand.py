@@ -165,8 +165,17 @@ class Hand:
         elif count > 1:
             await self._take_in_halves(place, count)
         else:
-            [row] = refused.rows
-            batch = await note_refusal(self._database, self._clock, self._evaluation, place.bucket, row, refused.error)
+            await self._blame(place, refused.rows[0], refused.error)
+
+    async def _blame(self, place: Place, row: Kin, error: RepositoryError) -> None:
+        """Note it against one conversation; when that cannot be written either, it was not this one's fault."""
+        try:
+            batch = await note_refusal(self._database, self._clock, self._evaluation, place.bucket, row, error)
+        except RepositoryError as again:
+            if again.sqlstate not in (*_CLAIM_AGAIN, *_TOO_LONG):
+                raise
+            log.warning("a batch was rolled back, to be claimed again", bucket=place.bucket, sqlstate=again.sqlstate)
+        else:
             if batch.failures:
                 self._count(1, batch)
 

@@ -100,7 +100,9 @@ def test_a_node_that_is_not_the_coordinator_is_left_alone_with_a_notice(stand_in
     stand_in.execute("SET LOCAL stand_in.coordinator = 'off'")
     stand_in.execute(DISTRIBUTION)
     assert calls(stand_in) == []
-    assert notices == ["Add the nodes, then run migrations/sql/0006_distribution.sql on the coordinator."]
+    assert notices == [
+        "Add the nodes, then run migrations/sql/0006_distribution.sql and 0007_distribution.sql on the coordinator."
+    ]
 
 
 def test_every_table_is_spread_the_small_ones_first_and_all_in_one_connection_a_node(
